@@ -93,6 +93,11 @@ class ModelArguments:
         },
     )
     embedding_dropout: float = field(default=0.3, metadata={"help": "From scratch: dropout on the token vectors."})
+    ngram_sizes: str = field(
+        default="",
+        metadata={"help": "From scratch: add hashed vectors of token n-grams of these sizes, e.g. 2,3 (fastText)."},
+    )
+    ngram_buckets: int = field(default=100000, metadata={"help": "From scratch: rows of the n-gram table."})
     rnn: str = field(
         default="none",
         metadata={"help": "From scratch: recurrent layers over the token vectors.", "choices": ["none", "lstm", "gru"]},
@@ -118,6 +123,7 @@ class ModelArguments:
             raise ValueError(f"--freeze_encoder takes 'all' or a number of layers, got {self.freeze_encoder!r}.")
         split_integers(self.filter_sizes, "--filter_sizes")
         split_integers(self.classifier_hidden_sizes, "--classifier_hidden_sizes")
+        split_integers(self.ngram_sizes, "--ngram_sizes")
         self.config_name, self.tokenizer_name, self.cache_dir = (
             name or None for name in (self.config_name, self.tokenizer_name, self.cache_dir)
         )
