@@ -1,0 +1,50 @@
+# Two commands to start: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test check format clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Make .venv and install hf_ext with the demo data into it
+
+$(VENV)/installed: setup.cfg constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing torch and the rest into $(VENV) (a few minutes the first time)"
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) -e ".[demo]"
+	@touch $@
+
+install-dev: $(VENV)/installed-dev ## The same, with what tests and checks need
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP_INSTALL) -e ".[demo,dev]"
+	@touch $@
+
+demo: install ## Train, evaluate and predict on real Chinese reviews, in a few minutes
+	$(BIN)/python run_classification.py examples/demo.yaml --overwrite_output_dir
+
+test: install-dev ## Run the tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+check: install-dev ## Format, lint, types, import floors, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+format: install-dev ## Put the code into the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
