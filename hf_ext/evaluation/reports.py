@@ -1,0 +1,196 @@
+"""Predictions as files that people open, and small tables for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hf_ext.evaluation.metrics import MULTI_LABEL_THRESHOLD, probabilities
+from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+OWN_COLUMNS = ("id", "prediction", "score")
+PROBABILITY_PREFIX = "probability_"
+
+
+def write_predictions(
+    folder: str | Path,
+    *,
+    labels: LabelSchema,
+    logits: ArrayLike,
+    ids: Sequence[Any],
+    columns: Mapping[str, Sequence[str]],
+) -> list[Path]:
+    """Write ``predictions.csv``, ``predictions.jsonl`` and ``predict_results.txt``, rows in input order.
+
+    A row holds its id, the kept input columns, the prediction (a label name, a list of names, or a number), the
+    score (probability of what was chosen; several for several labels; none for regression) and the probability of
+    each label. In the csv a list of names is written as JSON, and text that a spreadsheet would run as a formula gets
+    a leading ``'``; the jsonl holds the text as it is. An input column whose name is taken is called ``input_<name>``.
+
+    Args:
+        folder: Output folder, made when missing.
+        labels: The label schema of the model.
+        logits: Raw model outputs, shape ``(N, L)``.
+        ids: The id of each row, length N.
+        columns: Input columns to keep, each of length N.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ValueError: If lengths or the width of the logits do not fit.
+    """
+    scores = np.asarray(logits, dtype=np.float64)
+    _check_sizes(scores, labels, {"id": ids, **columns})
+    rows = _rows(scores, labels, ids, _free_names(columns, labels))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "predictions.csv": _as_csv(rows, labels, columns),
+        "predictions.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+        "predict_results.txt": _as_official_text(rows, labels),
+    }
+    return [_write_atomically(folder / name, text) for name, text in contents.items()]
+
+
+def summary_table(rows: Sequence[Sequence[Any]]) -> str:
+    """Lay out rows of cells in columns of equal width, the first row being the header.
+
+    Cells that read as numbers stand on the right, floats with four decimals; a Chinese character counts as two places.
+
+    Raises:
+        ValueError: If the rows differ in length.
+    """
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"rows of a table must have equal length, got {[len(row) for row in rows]}.")
+    texts = [[_cell_text(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*texts, strict=True)]
+    lines = []
+    for row, cells in zip(rows, texts, strict=True):
+        padded = [
+            " " * (width - display_width(text)) + text
+            if _is_number(cell)
+            else text + " " * (width - display_width(text))
+            for cell, text, width in zip(row, cells, widths, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def display_width(text: str) -> int:
+    """Count the places that a text takes in a terminal: wide characters two, combining marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _check_sizes(scores: np.ndarray, labels: LabelSchema, columns: Mapping[str, Sequence[Any]]) -> None:
+    if scores.ndim != 2 or scores.shape[1] != labels.num_labels:
+        raise ValueError(f"logits have shape {scores.shape}, the label schema has {labels.num_labels} labels.")
+    for name, cells in columns.items():
+        if len(cells) != len(scores):
+            raise ValueError(f"column {name!r} has {len(cells)} cells for {len(scores)} rows.")
+
+
+def _free_names(columns: Mapping[str, Sequence[str]], labels: LabelSchema) -> dict[str, Sequence[str]]:
+    """Rename input columns that would hide one of ours."""
+    taken = {*OWN_COLUMNS, "probabilities", *(PROBABILITY_PREFIX + name for name in labels.names)}
+    renamed: dict[str, Sequence[str]] = {}
+    for name, cells in columns.items():
+        free = name
+        while free in taken or free in renamed or (free != name and free in columns):
+            free = f"input_{free}"
+        renamed[free] = cells
+    return renamed
+
+
+def _rows(
+    scores: np.ndarray, labels: LabelSchema, ids: Sequence[Any], columns: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    chances = None if labels.problem_type == REGRESSION else probabilities(scores, labels.problem_type)
+    rows = []
+    for i, row_id in enumerate(ids):
+        row = {"id": row_id, **{name: cells[i] for name, cells in columns.items()}}
+        if chances is None:
+            row["prediction"] = float(scores[i, 0])
+        else:
+            row.update(_decision(chances[i], labels))
+        rows.append(row)
+    return rows
+
+
+def _decision(chances: np.ndarray, labels: LabelSchema) -> dict[str, Any]:
+    by_name = {name: float(chance) for name, chance in zip(labels.names, chances, strict=True)}
+    prediction: str | list[str]
+    score: float | list[float]
+    if labels.problem_type == MULTI_LABEL:
+        prediction = [name for name, chance in by_name.items() if chance >= MULTI_LABEL_THRESHOLD]
+        score = [by_name[name] for name in prediction]
+    else:
+        prediction = labels.names[int(chances.argmax())]
+        score = by_name[prediction]
+    return {"prediction": prediction, "score": score, "probabilities": by_name}
+
+
+def _as_csv(rows: Sequence[Mapping[str, Any]], labels: LabelSchema, columns: Mapping[str, Sequence[str]]) -> str:
+    names = ["id", *_free_names(columns, labels), "prediction"]
+    if labels.problem_type != REGRESSION:
+        names += ["score", *(PROBABILITY_PREFIX + name for name in labels.names)]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)  # QUOTE_MINIMAL, \r\n: RFC 4180
+    writer.writerow([_csv_cell(name) for name in names])
+    for row in rows:
+        cells = {**row, **{PROBABILITY_PREFIX + k: v for k, v in row.get("probabilities", {}).items()}}
+        writer.writerow([_csv_cell(cells[name]) for name in names])
+    return stream.getvalue()
+
+
+def _csv_cell(value: Any) -> str:
+    """Write a number as it is and text such that no spreadsheet runs it (OWASP, CSV injection)."""
+    if _is_number(value):
+        return repr(value)
+    if isinstance(value, list):
+        value = json.dumps(value, ensure_ascii=False)
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _as_official_text(rows: Sequence[Mapping[str, Any]], labels: LabelSchema) -> str:
+    """Write what the official script writes: a header, then the row number and the prediction."""
+    lines = ["index\tprediction"]
+    for index, row in enumerate(rows):
+        prediction = row["prediction"]
+        text = f"{prediction:3.3f}" if labels.problem_type == REGRESSION else str(prediction)
+        lines.append(f"{index}\t{text}")
+    return "\n".join(lines) + "\n"
+
+
+def _write_atomically(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(text.encode("utf-8", errors="replace"))  # bytes: no newline translation on any system
+    os.replace(temporary, path)
+    return path
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _reads_as_number(cell: Any) -> bool:
+    try:
+        float(str(cell).replace(",", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def _cell_text(cell: Any) -> str:
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,146 @@
+"""ExtTrainingArguments: defaults, checks in one line, and the guard of the output folder."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import pytest
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from hf_ext.errors import UserError
+from hf_ext.training import ExtTrainingArguments, check_output_dir
+
+CHANGED = {"restore_callback_states_from_checkpoint": True, "logging_nan_inf_filter": False, "hub_strategy": "end"}
+
+
+def parse(*argv):
+    return HfArgumentParser((ExtTrainingArguments,)).parse_args_into_dataclasses(list(argv))[0]
+
+
+def defaults(cls):
+    return {name: field.default for name, field in cls.__dataclass_fields__.items()}
+
+
+def test_only_the_documented_defaults_differ_from_the_parent():
+    ours, theirs = defaults(ExtTrainingArguments), defaults(TrainingArguments)
+    assert {name: ours[name] for name in theirs if ours[name] is not theirs[name]} == CHANGED
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_every_changed_default_is_in_the_docstring(name):
+    assert f"``{name}``" in ExtTrainingArguments.__doc__
+
+
+def test_every_field_of_ours_has_a_help():
+    own = ExtTrainingArguments.__dataclass_fields__.keys() - TrainingArguments.__dataclass_fields__.keys()
+    assert len(own) == 5
+    assert all(ExtTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
+
+
+def test_the_command_line_sets_our_flags(tmp_path):
+    args = parse(
+        *("--output_dir", str(tmp_path), "--overwrite_output_dir", "--eval_strategy", "epoch"),
+        *("--early_stopping_patience", "3", "--early_stopping_threshold", "1e-3", "--eval_all_checkpoints"),
+        *("--stop_on_nonfinite_loss", "False", "--no_restore_callback_states_from_checkpoint"),
+    )
+    assert args.overwrite_output_dir
+    assert (args.early_stopping_patience, args.early_stopping_threshold) == (3, 1e-3)
+    assert args.eval_all_checkpoints
+    assert not args.stop_on_nonfinite_loss
+    assert not args.restore_callback_states_from_checkpoint
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "rmse", "eval_rmse", "loss", "eval_loss", "hinge_loss"])
+def test_smaller_is_better_for_errors_and_losses(arguments, name):
+    assert arguments(metric_for_best_model=name).greater_is_better is False
+
+
+@pytest.mark.parametrize("name", ["f1_weighted", "eval_f1_weighted", "pearson", "accuracy"])
+def test_greater_is_better_for_scores(arguments, name):
+    assert arguments(metric_for_best_model=name).greater_is_better is True
+
+
+def test_what_the_user_says_about_the_direction_stands(arguments):
+    assert arguments(metric_for_best_model="mse", greater_is_better=True).greater_is_better is True
+
+
+def test_early_stopping_alone_watches_the_loss(arguments):
+    args = arguments(early_stopping_patience=2, eval_strategy="epoch")
+    assert (args.metric_for_best_model, args.greater_is_better) == ("loss", False)
+
+
+def test_early_stopping_without_evaluation_says_what_to_add(arguments):
+    with pytest.raises(ValueError, match="add --eval_strategy epoch"):
+        arguments(early_stopping_patience=2)
+
+
+@pytest.mark.parametrize(
+    "name", ["gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"]
+)
+@pytest.mark.parametrize("value", [0, -1])
+def test_counts_below_one_are_refused_by_name(arguments, name, value):
+    with pytest.raises(ValueError, match=f"^--{name} must be at least 1, got {value}.$"):
+        arguments(**{name: value})
+
+
+def test_patience_below_one_is_refused(arguments):
+    with pytest.raises(ValueError, match="--early_stopping_patience must be at least 1"):
+        arguments(early_stopping_patience=0, eval_strategy="epoch")
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="for machines without an accelerator")
+@pytest.mark.parametrize("name", ["bf16", "bf16_full_eval"])
+def test_bf16_without_an_accelerator_runs_on_the_cpu_with_a_notice(arguments, caplog, name):
+    with caplog.at_level(logging.WARNING, logger="hf_ext"):
+        args = arguments(use_cpu=False, **{name: True})
+    assert args.use_cpu
+    assert "CPU" in caplog.text
+
+
+def test_uploads_during_training_are_refused_since_they_hold_the_token(arguments):
+    with pytest.raises(ValueError, match="use --hub_strategy end"):
+        arguments(push_to_hub=True, hub_strategy="every_save")
+    assert arguments(push_to_hub=True).push_to_hub
+
+
+def test_the_hub_token_is_in_no_text_form(arguments):
+    args = arguments(hub_token="hf_secret")
+    texts = [repr(args), str(args), args.to_json_string(), str(args.to_sanitized_dict())]
+    assert not any("hf_secret" in text for text in texts)
+    assert copy.deepcopy(args).hub_token == "hf_secret"
+
+
+@pytest.mark.parametrize("name", ["checkpoint-500", "model.safetensors", "pytorch_model.bin"])
+def test_training_over_an_earlier_run_is_refused_with_three_remedies(arguments, tmp_path, name):
+    folder = tmp_path / "out"
+    (folder / name).mkdir(parents=True)
+    with pytest.raises(UserError) as caught:
+        check_output_dir(arguments(do_train=True))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert name in message
+    assert str(folder) in message
+    assert all(flag in message for flag in ("--resume_from_checkpoint", "--overwrite_output_dir", "--output_dir"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"do_train": False, "do_predict": True},
+        {"do_train": True, "overwrite_output_dir": True},
+        {"do_train": True, "resume_from_checkpoint": "checkpoint-500"},
+    ],
+)
+def test_an_earlier_run_is_no_obstacle_to_evaluation_resume_or_overwriting(arguments, tmp_path, changes):
+    (tmp_path / "out" / "checkpoint-500").mkdir(parents=True)
+    check_output_dir(arguments(**changes))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_empty_or_missing_folder_is_fine(arguments, tmp_path, exists):
+    if exists:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "run.log").write_text("")
+    check_output_dir(arguments(do_train=True))
