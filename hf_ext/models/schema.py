@@ -216,6 +216,8 @@ class TaskSchema:
     columns: TabularSchema = field(default_factory=TabularSchema)
     label_column: str | None = None
     id_column: str | None = None
+    label_delimiter: str | None = None  # how multi-label cells are taken apart when the saved model reads new files
+    label_list: tuple[str, ...] = ()  # names of numbered label cells, in the order of the numbers
 
     def write_into(self, config: Any) -> None:
         """Store the schema in a transformers config; labels go where transformers looks for them."""
@@ -247,6 +249,8 @@ class TaskSchema:
             ),
             label_column=stored["label_column"],
             id_column=stored["id_column"],
+            label_delimiter=stored.get("label_delimiter"),
+            label_list=tuple(stored.get("label_list", ())),
         )
 
 

@@ -1,0 +1,78 @@
+"""The models folder travels: a saved model brings its code along and needs no hf_ext where it arrives."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from model_factories import COLUMNS, batch, build, encoder_config, recurrent_config, task
+
+import hf_ext.models
+from hf_ext.models.configuration import ExtConfig
+from hf_ext.models.sequence_classification import ExtForSequenceClassification
+
+ARRIVAL = """
+import sys
+import torch
+
+class NoHfExt:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "hf_ext":
+            raise ImportError("hf_ext is not installed here")
+
+sys.meta_path.insert(0, NoHfExt())
+from transformers import AutoModelForSequenceClassification
+
+for folder in sys.argv[1:]:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+    inputs = torch.load(folder + "/inputs.pt", weights_only=True)
+    expected = inputs.pop("logits")
+    assert torch.equal(model(**inputs).logits, expected), folder
+    assert not any(name.split(".")[0] == "hf_ext" for name in sys.modules)
+print("arrived")
+"""
+
+
+@pytest.mark.slow
+def test_saved_folder_loads_without_the_package_and_gives_equal_logits(tmp_path, monkeypatch):
+    monkeypatch.setattr(ExtConfig, "_auto_class", None)
+    monkeypatch.setattr(ExtForSequenceClassification, "_auto_class", None)
+    ExtConfig.register_for_auto_class()
+    ExtForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+    cases = {
+        "on_bert": (encoder_config("bert"), {"pooler": "attention", "fusion": "gated"}),
+        "from_scratch": (recurrent_config(rnn="gru", ngram_sizes=[2], ngram_buckets=9), {"pooler": "textcnn"}),
+    }
+    for name, (config, flags) in cases.items():
+        model = build(config, task(columns=COLUMNS), **flags)
+        inputs = batch(columns=COLUMNS)
+        model.save_pretrained(tmp_path / name)
+        torch.save({**inputs, "logits": model(**inputs).logits.detach()}, tmp_path / name / "inputs.pt")
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONPATH", None)
+    arrived = subprocess.run(
+        [sys.executable, "-c", ARRIVAL, *(str(tmp_path / name) for name in cases)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert arrived.returncode == 0, arrived.stderr
+    assert arrived.stdout.strip() == "arrived"
+
+
+def test_files_of_the_folder_import_one_another_only_relatively():
+    files = sorted(Path(hf_ext.models.__file__).parent.glob("*.py"))
+    assert len(files) > 8
+    for file in files:
+        source = file.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(from|import)\s+hf_ext", source, re.MULTILINE), file.name
+        # transformers finds the files to copy by this form alone, and only on one level
+        relative = re.findall(r"^\s*from\s+(\.\S*)\s+import", source, re.MULTILINE)
+        assert all(re.fullmatch(r"\.[a-z_]+", name) for name in relative), file.name
