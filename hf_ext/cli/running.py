@@ -66,8 +66,11 @@ def start_session(training_args: Any) -> None:
     quiet = max(level, logging.WARNING)
     datasets.utils.logging.set_verbosity(quiet)
     transformers.utils.logging.set_verbosity(quiet)
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty():  # a bar in a log file is noise
         datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
+    if training_args.device.type == "cpu":
+        training_args.dataloader_pin_memory = False  # nothing to pin for; torch would warn
     if training_args.full_determinism:
         enable_full_determinism(training_args.seed)
     else:

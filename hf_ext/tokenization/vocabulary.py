@@ -108,8 +108,8 @@ def _wrap(
     backend.pre_tokenizer = splitter
     backend.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A",
-            pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1",
-            special_tokens=[(token, vocabulary[token]) for token in (CLS, SEP)],
+        pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1",
+        special_tokens=[(token, vocabulary[token]) for token in (CLS, SEP)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,

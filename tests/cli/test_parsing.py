@@ -88,7 +88,9 @@ def test_defaults_lose_to_everything_given(tmp_path):
     assert (training.seed, training.output_dir) == (5, "here")
 
 
-@pytest.mark.parametrize(("argv", "rate"), [([], 1e-3), (["--model_name_or_path", "x"], 5e-5), (["--learning_rat", "2e-4"], 2e-4)])
+@pytest.mark.parametrize(
+    ("argv", "rate"), [([], 1e-3), (["--model_name_or_path", "x"], 5e-5), (["--learning_rat", "2e-4"], 2e-4)]
+)
 def test_scratch_defaults_hold_only_without_a_pretrained_model(argv, rate):
     assert parse(*argv, scratch_defaults={"learning_rate": 1e-3})[2].learning_rate == rate
 

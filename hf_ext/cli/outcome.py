@@ -1,0 +1,197 @@
+"""What a run leaves behind: metrics, predictions, the model, its card, and a table that says where they are."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer
+
+from hf_ext.data.arguments import DataArguments
+from hf_ext.data.classification import ClassificationData
+from hf_ext.errors import UserError
+from hf_ext.evaluation.baseline import tfidf_baseline
+from hf_ext.evaluation.metrics import first_array, score
+from hf_ext.evaluation.reports import summary_table, write_predictions
+from hf_ext.models.arguments import ModelArguments
+from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+
+logger = logging.getLogger(__name__)
+
+MAIN_METRICS = {
+    SINGLE_LABEL: ("f1_weighted", "f1_macro", "accuracy"),
+    MULTI_LABEL: ("f1_weighted", "f1_macro", "f1_micro"),
+    REGRESSION: ("spearman", "pearson", "mse"),
+}
+
+
+class Outcome:
+    """The last step of a script: train, evaluate, predict, and write what each of them gives.
+
+    Args:
+        args: The run's training arguments.
+    """
+
+    def __init__(self, args: Any) -> None:
+        self.args = args
+        self.folder = Path(args.output_dir)
+        self.started = time.monotonic()
+        self.results: dict[str, dict[str, float]] = {}
+        self.files: dict[str, Path] = {}
+
+    @property
+    def needs(self) -> set[str]:
+        """The splits that the run asks for.
+
+        Raises:
+            UserError: If it asks for nothing.
+        """
+        asked = {"train": self.args.do_train, "validation": self.args.do_eval, "test": self.args.do_predict}
+        if not any(asked.values()):
+            raise UserError("nothing to do", where="command line", fix="add --do_train, --do_eval or --do_predict")
+        return {name for name, wanted in asked.items() if wanted}
+
+    def cache_dir(self, named: str | None) -> Path:
+        """Give the folder of preprocessed data: the named one, or one beside the datasets library's cache."""
+        if named:
+            return Path(named) / "hf_ext"
+        import datasets
+
+        return Path(datasets.config.HF_DATASETS_CACHE) / "hf_ext"
+
+    def note(self, notes: list[str]) -> None:
+        """Tell what was noticed in the data; other processes than the main one log no info."""
+        for line in dict.fromkeys(notes):
+            logger.info(line)
+
+    def train(self, trainer: Trainer, data: ClassificationData) -> None:
+        """Train, then save the model, the metrics and the row numbers of a split made here."""
+        resume = self.args.resume_from_checkpoint
+        resume = True if str(resume).lower() in ("true", "last") else resume
+        metrics = trainer.train(resume_from_checkpoint=resume).metrics
+        trainer.save_model()
+        if not data_is_streamed(data):
+            metrics["train_samples"] = len(data.splits["train"].rows)
+        self._record(trainer, "train", metrics)
+        trainer.save_state()
+        if data.split_indices and trainer.is_world_process_zero():
+            self._write_json("split_indices.json", data.split_indices)
+
+    def evaluate(self, trainer: Trainer, data: ClassificationData) -> None:
+        """Evaluate on the validation split, and each checkpoint too when ``eval_all_checkpoints`` asks for it."""
+        metrics = trainer.evaluate(metric_key_prefix="eval")
+        metrics["eval_samples"] = len(data.splits["validation"].rows)
+        self._record(trainer, "eval", metrics)
+        if self.args.eval_all_checkpoints:
+            self._evaluate_checkpoints(trainer)
+
+    def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
+        """Predict the test rows in input order, write them, and score those that have a label."""
+        output = trainer.predict(features, metric_key_prefix="predict")
+        logits = first_array(output.predictions)
+        metrics = {**(output.metrics or {}), "predict_samples": len(logits)}
+        labels = data.labels("test")
+        known = [i for i, label in enumerate(labels) if label is not None]
+        if known:
+            scored = score(data.schema.labels.problem_type, logits[known], [labels[i] for i in known])
+            metrics |= {f"predict_{name}": value for name, value in scored.items()}
+        self._record(trainer, "predict", metrics)
+        if trainer.is_world_process_zero():
+            paths = write_predictions(
+                self.folder,
+                labels=data.schema.labels,
+                logits=logits,
+                ids=data.ids("test"),
+                columns=data.kept_columns("test"),
+            )
+            self.files |= {path.name: path for path in paths}
+
+    def finish(
+        self, trainer: Trainer, data: ClassificationData, model_args: ModelArguments, data_args: DataArguments
+    ) -> dict[str, dict[str, float]]:
+        """Score the TF-IDF floor when asked, write the card or push, and print the table of results and files."""
+        if data_args.tfidf_baseline and trainer.is_world_process_zero():
+            self._floor(trainer, data)
+        if self.args.do_train:
+            card = {"tasks": "text-classification", "finetuned_from": model_args.model_name_or_path}
+            if data_args.dataset_name:
+                card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
+            trainer.push_to_hub(**card) if self.args.push_to_hub else trainer.create_model_card(**card)
+        if trainer.is_world_process_zero():
+            sys.stdout.write(self._table(data.schema.labels.problem_type))
+        return self.results
+
+    def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
+        trainer.log_metrics(split, metrics)
+        trainer.save_metrics(split, metrics)
+        self.results[split] = metrics
+
+    def _evaluate_checkpoints(self, trainer: Trainer) -> None:
+        """Score every ``checkpoint-N`` of the output folder, then put the final weights back."""
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        final = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        scores = {}
+        folders = sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+        for folder in folders:
+            model.load_state_dict(type(model).from_pretrained(folder).state_dict())
+            scores[folder.name] = trainer.evaluate(metric_key_prefix="eval")
+        model.load_state_dict(final)
+        if trainer.is_world_process_zero():
+            self._write_json("eval_all_checkpoints.json", scores)
+            rows = [[name, *map(_short, metrics.values())] for name, metrics in scores.items()]
+            if rows:
+                header = ["checkpoint", *(name.removeprefix("eval_") for name in next(iter(scores.values())))]
+                sys.stdout.write(summary_table([header, *rows]) + "\n")
+
+    def _floor(self, trainer: Trainer, data: ClassificationData) -> None:
+        if "train" not in data.splits or data_is_streamed(data):
+            logger.warning("--tfidf_baseline needs the training rows in memory; it was left out.")
+            return
+        problem_type = data.schema.labels.problem_type
+        for split, prefix in (("validation", "eval"), ("test", "predict")):
+            if prefix in self.results and any(label is not None for label in data.labels(split)):
+                floor = tfidf_baseline(
+                    data.texts("train"), data.labels("train"), data.texts(split), data.labels(split), problem_type
+                )
+                named = {f"baseline_{prefix}_{name}": value for name, value in floor.items()}
+                trainer.save_metrics(f"baseline_{prefix}", named)
+                self.results[f"baseline_{prefix}"] = named
+
+    def _table(self, problem_type: str) -> str:
+        names = MAIN_METRICS[problem_type]
+        rows = [["", *names, "rows", "seconds"]]
+        for split, title in (("eval", "validation"), ("predict", "test")):
+            for prefix, suffix in ((split, ""), (f"baseline_{split}", ": TF-IDF floor")):
+                metrics = self.results.get(prefix, {})
+                if metrics.get(f"{prefix}_{names[0]}") is not None:
+                    cells = [_short(metrics.get(f"{prefix}_{name}")) for name in names]
+                    counts = [metrics.get(f"{prefix}_samples"), metrics.get(f"{prefix}_runtime")]
+                    rows.append([title + suffix, *cells, *map(_short, counts)])
+        files = [["metrics", str(self.folder / "all_results.json")]]
+        files += [[name, str(path)] for name, path in self.files.items()]
+        if self.args.do_train:
+            files.append(["model", f"{self.folder}  (--model_name_or_path {self.folder} --do_predict --test_file …)"])
+        seconds = time.monotonic() - self.started
+        table = f"{summary_table(rows)}\n" if len(rows) > 1 else ""
+        return f"\n{table}\n{summary_table(files)}\n{seconds:.0f} seconds in all\n"
+
+    def _write_json(self, name: str, content: Any) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
+        self.files[name] = path
+
+
+def data_is_streamed(data: ClassificationData) -> bool:
+    """Tell whether the training rows are read while training, so that nobody knows their number."""
+    return "train" in data.splits and not hasattr(data.splits["train"].rows, "__len__")
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) or float(value).is_integer() else f"{value:.4f}"

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Fine-tune an encoder, or train a model from scratch, for text classification, with or without table columns.
+
+    python run_classification.py --do_train --do_eval                     # demo data, model from scratch
+    python run_classification.py examples/banking77.yaml --learning_rate 3e-5
+    torchrun --nproc_per_node=4 run_classification.py --model_name_or_path bert-base-chinese \
+        --train_file train.csv --validation_file dev.csv --test_file test.csv --do_train --do_eval --do_predict
+
+Every flag of the official ``run_classification.py`` is here; ``--help`` lists them and ours.
+"""
+
+from hf_ext.cli import parse_arguments, run_script, start_session
+from hf_ext.cli.building import load_classifier, load_saved_schema, load_tokenizer, use_demo_data
+from hf_ext.cli.outcome import Outcome
+from hf_ext.data.arguments import DataArguments
+from hf_ext.data.classification import ClassificationData
+from hf_ext.data.collators import ClassificationCollator
+from hf_ext.evaluation.metrics import build_compute_metrics
+from hf_ext.models.arguments import ModelArguments
+from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
+from hf_ext.training.trainer import ExtTrainer
+
+DEFAULTS = {"output_dir": "outputs/classification"}
+# A small model from scratch learns at another pace than a pretrained encoder.
+SCRATCH_DEFAULTS = {
+    "learning_rate": 1e-3,
+    "per_device_train_batch_size": 32,
+    "per_device_eval_batch_size": 64,
+    "num_train_epochs": 5,
+}
+
+
+def main(argv: list[str]) -> dict:
+    # 1. Arguments: command line over YAML or JSON file over defaults
+    model_args, data_args, args = parse_arguments(
+        (ModelArguments, DataArguments, ExtTrainingArguments),
+        argv,
+        defaults=DEFAULTS,
+        scratch_defaults=SCRATCH_DEFAULTS,
+    )
+    check_output_dir(args)
+
+    # 2. Logging and seeds
+    start_session(args)
+    outcome = Outcome(args)
+
+    # 3. Data: read and check the rows; fit labels and columns on the training split only
+    saved = load_saved_schema(model_args)
+    if not data_args.names_data:
+        use_demo_data(data_args)
+    data = ClassificationData.from_arguments(
+        data_args, saved=saved, needs=outcome.needs, cache_dir=model_args.cache_dir, token=model_args.token
+    )
+
+    # 4. Tokenizer: the model's own, or one built from the training text
+    tokenizer = load_tokenizer(model_args, data)
+
+    # 5. Model: stock head, or encoder + pooler + table columns, sized by the schemas
+    model = load_classifier(model_args, data.schema, tokenizer)
+
+    # 6. Features: tokenised once, the main process first; the others read its cache
+    with args.main_process_first(desc="tokenise"):
+        features = data.tokenize(
+            tokenizer,
+            cache_dir=outcome.cache_dir(model_args.cache_dir),
+            overwrite=data_args.overwrite_cache,
+            num_workers=data_args.preprocessing_num_workers,
+        )
+    outcome.note(data.notes)
+
+    # 7. Trainer
+    trainer = ExtTrainer(
+        model=model,
+        args=args,
+        train_dataset=features.get("train"),
+        eval_dataset=features.get("validation"),
+        data_collator=ClassificationCollator(
+            tokenizer,
+            pad_to_multiple_of=8 if args.fp16 else None,
+            max_length=data.schema.text.max_length if data_args.pad_to_max_length else None,
+        ),
+        processing_class=tokenizer,
+        compute_metrics=build_compute_metrics(
+            data.schema.labels.problem_type, metric_name=data_args.metric_name, cache_dir=model_args.cache_dir
+        ),
+    )
+
+    # 8. Train, evaluate, predict; write metrics, predictions and the model; say where they are
+    if args.do_train:
+        outcome.train(trainer, data)
+    if args.do_eval:
+        outcome.evaluate(trainer, data)
+    if args.do_predict:
+        outcome.predict(trainer, data, features["test"])
+    return outcome.finish(trainer, data, model_args, data_args)
+
+
+if __name__ == "__main__":
+    run_script(main)

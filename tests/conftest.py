@@ -1,0 +1,39 @@
+"""Tiny models and data that every test can afford; nothing touches the network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from reviews import review_rows
+from transformers import BertConfig, BertModel
+
+from hf_ext.tokenization import build_tokenizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> str:
+    """The folder of a two-layer BERT encoder with a word tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    tokenizer = build_tokenizer([row["text"] for row in review_rows(60)], level="word", min_count=1)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
