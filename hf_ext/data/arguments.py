@@ -77,7 +77,7 @@ class DataArguments:
             "choices": ["auto", "single_label", "multi_label", "regression"],
         },
     )
-    do_regression: bool | None = field(default=None, metadata={"help": "The official flag for --task regression."})
+    do_regression: bool = field(default=False, metadata={"help": "The official flag for --task regression."})
     label_delimiter: str | None = field(
         default=None, metadata={"help": "Multi-label: what separates the labels in one cell, e.g. a comma."}
     )

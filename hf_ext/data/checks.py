@@ -1,0 +1,142 @@
+"""What is wrong with rows, each fault with file, line and remedy; what is merely odd becomes a note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hf_ext.data.labels import Label, is_known
+from hf_ext.errors import UserError
+from hf_ext.models.schema import REGRESSION, LabelSchema, TabularSchema, parse_number
+
+
+def find_labelled(labels: Sequence[Label | None], lines: Sequence[int], source: str) -> tuple[list[int], list[str]]:
+    """Give the positions of the rows with a label, and a note about the others."""
+    kept = [i for i, label in enumerate(labels) if label is not None]
+    dropped = len(labels) - len(kept)
+    if not dropped:
+        return kept, []
+    first = next(lines[i] for i, label in enumerate(labels) if label is None)
+    return kept, [f"{source}:{first}: {dropped} rows without a label left out (this is the first)"]
+
+
+def check_targets(labels: Sequence[Label | None], lines: Sequence[int], source: str, column: str) -> None:
+    """Refuse a regression target that is not a finite number; None (unlabelled) passes.
+
+    Raises:
+        UserError: Naming file, line and column.
+    """
+    for label, line in zip(labels, lines, strict=True):
+        if label is None:
+            continue
+        try:
+            missing = math.isnan(parse_number(label))
+        except ValueError as error:
+            raise UserError(
+                f"{error} (column {column!r})",
+                where=f"{source}:{line}",
+                fix="correct it, or leave out --task regression",
+            ) from None
+        if missing:
+            raise UserError(
+                f"the target {label!r} is not a number (column {column!r})",
+                where=f"{source}:{line}",
+                fix="correct the cell; an empty one leaves the row out",
+            )
+
+
+def find_unknown_labels(
+    labels: Sequence[Label | None], schema: LabelSchema, lines: Sequence[int], source: str, *, ignore: bool
+) -> tuple[set[int], list[str]]:
+    """Find rows whose label the model has no output for.
+
+    Args:
+        labels: The label of each row, None for unlabelled.
+        schema: The labels that training has seen.
+        lines: The line of each row.
+        source: The file.
+        ignore: Give their positions and a note instead of an error.
+
+    Raises:
+        UserError: With the count, the first line and its label, unless ``ignore``.
+    """
+    unknown = [i for i, label in enumerate(labels) if label is not None and not is_known(label, schema)]
+    if not unknown:
+        return set(), []
+    label = labels[unknown[0]]
+    name = label if isinstance(label, str) else next(n for n in label or [] if n not in schema.names)
+    what = f"{len(unknown)} rows have labels that training has not seen, the first {name!r}"
+    if not ignore:
+        numbers = " (names of numbered labels: --label_file)" if name.isdigit() else ""
+        raise UserError(
+            what, where=f"{source}:{lines[unknown[0]]}", fix=f"correct them, or pass --unknown_labels ignore{numbers}"
+        )
+    return set(unknown), [f"{source}:{lines[unknown[0]]}: {what}; they are not scored"]
+
+
+def check_numbers(rows: Mapping[str, Sequence[Any]], names: Iterable[str], lines: Sequence[int], source: str) -> None:
+    """Refuse a cell of a numeric column that is neither empty nor a finite number.
+
+    Raises:
+        UserError: Naming file, line and column.
+    """
+    for name in names:
+        for cell, line in zip(rows[name], lines, strict=True):
+            check_number(cell, name, f"{source}:{line}")
+
+
+def check_number(cell: Any, column: str, where: str) -> None:
+    """Refuse one cell that is neither empty nor a finite number.
+
+    Raises:
+        UserError: Naming the column and the place.
+    """
+    try:
+        parse_number(cell)
+    except ValueError as error:
+        raise UserError(
+            f"{error} (column {column!r})", where=where, fix="correct the cell, or take the column as categorical"
+        ) from None
+
+
+def note_empty_texts(texts: Sequence[str], lines: Sequence[int], source: str) -> list[str]:
+    """Count rows whose text is blank; they stay."""
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
+    return [f"{source}:{lines[empty[0]]}: {len(empty)} rows with an empty text (this is the first)"] if empty else []
+
+
+def note_unseen_categories(rows: Mapping[str, Sequence[Any]], schema: TabularSchema, source: str) -> list[str]:
+    """Count, for each categorical column, the rows whose category shares the unknown bucket."""
+    notes = []
+    for column in schema.categorical:
+        known = set(column.categories)
+        unseen = [cell for cell in rows[column.name] if cell not in known]
+        if unseen:
+            notes.append(f"{source}: {len(unseen)} rows with an unknown {column.name!r}, e.g. {unseen[0]!r}")
+    return notes
+
+
+def note_leaks(train: Iterable[object], other: Sequence[object], source: str) -> list[str]:
+    """Count rows whose text also occurs in training: their score is too good."""
+    seen = set(train)
+    count = sum(text in seen for text in other)
+    return [f"{source}: {count} of {len(other)} texts also occur in the training rows"] if count else []
+
+
+def note_odd_labels(labels: Sequence[Label], schema: LabelSchema, source: str) -> list[str]:
+    """Say when labels look like numbers to predict, or like texts."""
+    if schema.problem_type == REGRESSION or len(schema.names) < 2:
+        return []
+    if all(_is_number(name) for name in schema.names) and not all(name.lstrip("-").isdigit() for name in schema.names):
+        return [f"{source}: the labels are numbers and taken as names; --task regression would predict their value"]
+    if len(labels) > 20 and len(schema.names) > len(labels) / 2:
+        return [f"{source}: {len(schema.names)} different labels in {len(labels)} rows; is this the label column?"]
+    return []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(parse_number(text))
+    except ValueError:
+        return False

@@ -1,0 +1,138 @@
+"""Any file of rows, by its extension: csv, tsv, txt, json, jsonl, parquet, each gzipped or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hf_ext.data.arguments import DataArguments, split_names
+from hf_ext.data.delimited import open_delimited
+from hf_ext.data.encodings import TextFile
+from hf_ext.data.jsonrows import open_json
+from hf_ext.data.rows import Row, RowReader, Table, to_cell
+from hf_ext.errors import UserError
+
+EXTENSIONS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
+SPLIT_STEMS = {"train": ("train",), "validation": ("dev", "val", "valid", "validation", "eval"), "test": ("test",)}
+PARQUET_BATCH = 1000  # rows
+
+
+def read_rows(path: str | Path, arguments: DataArguments, *, label_column: str | None = None) -> Table:
+    """Read a file into memory; every cell is text, exactly as written ("NA" and "001" stay).
+
+    Args:
+        path: The file; ``.gz`` may follow the extension (not for parquet).
+        arguments: Column names, delimiter and quoting as asked for.
+        label_column: This column of ``--column_names`` may be absent (test files without labels).
+
+    Raises:
+        UserError: If the file cannot be read as a table, naming file and line.
+    """
+    return open_rows(path, arguments, label_column=label_column).read()
+
+
+def stream_rows(path: str | Path, arguments: DataArguments) -> Iterator[Row]:
+    """Give the rows of a file one by one in constant memory, with the same cells as ``read_rows``.
+
+    Raises:
+        UserError: As ``read_rows``; also for a JSON array, which cannot be read in parts.
+    """
+    return iter(open_rows(path, arguments, streaming=True))
+
+
+def open_rows(
+    path: str | Path, arguments: DataArguments, *, label_column: str | None = None, streaming: bool = False
+) -> RowReader:
+    """Look at a file and give a reader of its rows.
+
+    Raises:
+        UserError: If the file is missing, of an unknown kind, or looks broken.
+    """
+    path = Path(path)
+    extension = find_extension(path)
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise UserError(what, where=str(path), fix="check the path (a folder goes to --data_dir)")
+    removed = frozenset(split_names(arguments.remove_columns))
+    if extension == ".parquet":
+        return _open_parquet(path, removed)
+    if extension in (".json", ".jsonl") or (extension == ".txt" and _holds_json(path)):
+        return open_json(path, extension, removed=removed, streaming=streaming)
+    reader = open_delimited(path, extension, arguments, label_column=label_column)
+    return replace(reader, columns=tuple(name for name in reader.columns if name not in removed))
+
+
+def find_extension(path: Path) -> str:
+    """Give the extension that says how a file is read, ``.gz`` aside.
+
+    Raises:
+        UserError: If it is not one of ``EXTENSIONS``.
+    """
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if suffix.lower() not in EXTENSIONS:
+        shown = suffix or "no extension"
+        raise UserError(f"unknown kind of file ({shown})", where=str(path), fix=f"use one of {' '.join(EXTENSIONS)}")
+    return suffix.lower()
+
+
+def find_split_files(folder: str | Path) -> dict[str, Path]:
+    """Find the train, validation and test files of a folder by their names, e.g. ``dev.csv``.
+
+    Raises:
+        UserError: If the folder is missing or holds none, or two files could be the same split.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError("no such folder", where=str(folder), fix="check --data_dir")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        plain = path.with_suffix("") if path.suffix == ".gz" else path
+        split = next((s for s, stems in SPLIT_STEMS.items() if plain.stem.lower() in stems), None)
+        if split is None or plain.suffix.lower() not in EXTENSIONS or not path.is_file():
+            continue
+        if split in found:
+            raise UserError(
+                f"both {found[split].name} and {path.name} could be the {split} rows",
+                where=str(folder),
+                fix=f"name one with --{split}_file",
+            )
+        found[split] = path
+    if not found:
+        raise UserError("no train, dev or test file", where=str(folder), fix="name files with --train_file and so on")
+    return found
+
+
+def _holds_json(path: Path) -> bool:
+    first = TextFile(path).first_line().strip()
+    if not first.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except ValueError:
+        return False
+
+
+def _open_parquet(path: Path, removed: frozenset[str]) -> RowReader:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = str(path)
+    try:
+        schema = pq.ParquetFile(path).schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"not a parquet file ({error})", where=source, fix="check the file") from None
+
+    kept = [field for field in schema if field.name not in removed]
+    names = [field.name for field in kept]
+
+    def records() -> Iterator[tuple[int, Row]]:
+        line = 0
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=PARQUET_BATCH, columns=names):
+            for record in batch.to_pylist():
+                line += 1
+                yield line, {name: to_cell(value, name, f"{source}:{line}") for name, value in record.items()}
+
+    lists = frozenset(f.name for f in kept if pa.types.is_list(f.type) or pa.types.is_large_list(f.type))
+    return RowReader(source, tuple(names), records, lists)
