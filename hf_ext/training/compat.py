@@ -13,6 +13,7 @@ TOUCHED_METHODS: Mapping[str, tuple[str, ...]] = {
     "_save": ("self", "output_dir", "state_dict"),
     "_prepare_inputs": ("self", "inputs"),
     "get_batch_samples": ("self", "epoch_iterator", "num_batches", "device"),
+    "_get_eval_sampler": ("self", "eval_dataset"),
     "prediction_step": ("self", "model", "inputs", "prediction_loss_only", "ignore_keys"),
     "compute_loss": ("self", "model", "inputs", "return_outputs", "num_items_in_batch"),
 }

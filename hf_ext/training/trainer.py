@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import unwrap_peft_model
@@ -77,6 +78,15 @@ class ExtTrainer(Trainer):
         """Predict one batch; without training before, its labels settle the scale of the evaluation loss."""
         self._settle_loss_scale(inputs)
         return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        """Keep the order of the rows: grouped by length, transformers 5.23 returns predictions in another one."""
+        strategy = self.args.train_sampling_strategy
+        self.args.train_sampling_strategy = "random"
+        try:
+            return super()._get_eval_sampler(eval_dataset)
+        finally:
+            self.args.train_sampling_strategy = strategy
 
     def _settle_loss_scale(self, batch: Mapping[str, Any]) -> None:
         """Find out once whether the loss divides by the number of items, and tell Trainer the truth."""

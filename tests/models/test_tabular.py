@@ -199,7 +199,7 @@ def test_loaded_vectors_stay_where_only_the_statistics_are_missing(tmp_path):
         for parameter in model.table.parameters():
             parameter.add_(1.0)
     kept = {name: tensor for name, tensor in model.state_dict().items() if "numeric" not in name}
-    model.save_pretrained(tmp_path, state_dict=kept)
+    model.save_pretrained(tmp_path, state_dict=dict(kept))  # it empties what it is given
     poison()
     loaded = TableModel.from_pretrained(tmp_path)
     assert loaded.table.numeric_mean.tolist() == NUMBERS["numeric_mean"]

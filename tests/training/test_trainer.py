@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 
+import datasets
+import numpy as np
 import pytest
 import torch
 from training_models import tiny_bert
 from transformers import (
     AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
     EarlyStoppingCallback,
     Trainer,
     TrainerCallback,
@@ -17,6 +20,7 @@ from transformers import (
 )
 
 from hf_ext.errors import UserError
+from hf_ext.tokenization import build_tokenizer
 from hf_ext.training import ExtTrainer, NonFiniteLossCallback, compat
 from hf_ext.training.callbacks import callbacks_from
 
@@ -199,3 +203,14 @@ def test_a_changed_trainer_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(compat, "signature_differences", lambda: differences)
     with pytest.raises(RuntimeError, match=r"install the version in constraints\.txt"):
         compat.require_known_trainer()
+
+
+def test_predictions_keep_the_input_order_when_training_is_grouped_by_length(arguments, bert):
+    features = datasets.Dataset.from_list([{"input_ids": [1 + i % 7] * (1 + i * 5 % 11)} for i in range(20)])
+    grouped = {"train_sampling_strategy": "group_by_length"}
+    collator = DataCollatorWithPadding(build_tokenizer(["a"], min_count=1))
+    expected = Trainer(bert, arguments(), data_collator=collator).predict(features).predictions
+    ours = ExtTrainer(bert, arguments(**grouped), data_collator=collator).predict(features).predictions
+    stock = Trainer(bert, arguments(**grouped), data_collator=collator).predict(features).predictions
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    assert not np.allclose(stock, expected, atol=1e-6)  # the plain Trainer permutes them
