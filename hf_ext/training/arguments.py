@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy
 
 from hf_ext.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse"})
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -29,7 +26,8 @@ class ExtTrainingArguments(TrainingArguments):
     - ``hub_strategy`` is ``end``: the parent's uploads during training contain a pickle with the Hub token.
     - ``greater_is_better`` is also False for ``mse``, ``mae`` and ``rmse`` when unset.
     - ``metric_for_best_model`` is ``loss`` when only ``early_stopping_patience`` is given.
-    - ``use_cpu`` becomes True for bf16 on a machine without an accelerator, where the parent refuses.
+    - ``use_cpu`` becomes True on a machine without an accelerator. Without it the parent refuses bf16 there, and
+      several processes would each train a model of their own, unaware of one another.
     """
 
     overwrite_output_dir: bool = field(
@@ -63,7 +61,7 @@ class ExtTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         self._check_counts()
-        self._prefer_cpu_for_bf16()
+        self._settle_device()
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
@@ -85,9 +83,8 @@ class ExtTrainingArguments(TrainingArguments):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}.")
 
-    def _prefer_cpu_for_bf16(self) -> None:
-        if (self.bf16 or self.bf16_full_eval) and not self.use_cpu and not torch.accelerator.is_available():
-            logger.warning("No accelerator is here: bf16 runs as autocast on the CPU (--use_cpu).")
+    def _settle_device(self) -> None:
+        if not torch.accelerator.is_available():
             self.use_cpu = True
 
 

@@ -43,6 +43,8 @@ def cell(column: str, row: dict[str, str], number: int, settings: dict) -> str:
         return "0,2" if good else "1"
     if column == settings.get("label_column_name", "label") or column in ("category", "Recommended IND"):
         return {"sentiment_value": "-1", "rating": "5"}.get(column, "1") if good else "0"
+    if column == "content_id":
+        return str(number)
     return str(number % 5) if column in NUMBERS else row["shop"]
 
 
@@ -96,7 +98,17 @@ def test_the_example_runs(path, tmp_path, tiny_bert, monkeypatch):
     if path.stem == "demo":
         monkeypatch.setattr(building, "prepare_demo", lambda folder: tiny_demo(tmp_path))
     run_main(
-        *(path, *flags, "--num_train_epochs", "1", "--use_cpu", "--disable_tqdm", "true", "--cache_dir", tmp_path / "c"),
+        *(
+            path,
+            *flags,
+            "--num_train_epochs",
+            "1",
+            "--use_cpu",
+            "--disable_tqdm",
+            "true",
+            "--cache_dir",
+            tmp_path / "c",
+        ),
         *("--output_dir", tmp_path / "out"),
     )
     results = read_json(tmp_path / "out" / "all_results.json")

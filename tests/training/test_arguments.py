@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 
 import pytest
 import torch
@@ -92,11 +91,8 @@ def test_patience_below_one_is_refused(arguments):
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="for machines without an accelerator")
 @pytest.mark.parametrize("name", ["bf16", "bf16_full_eval"])
-def test_bf16_without_an_accelerator_runs_on_the_cpu_with_a_notice(arguments, caplog, name):
-    with caplog.at_level(logging.WARNING, logger="hf_ext"):
-        args = arguments(use_cpu=False, **{name: True})
-    assert args.use_cpu
-    assert "CPU" in caplog.text
+def test_bf16_without_an_accelerator_runs_on_the_cpu(arguments, name):
+    assert arguments(use_cpu=False, **{name: True}).use_cpu
 
 
 def test_uploads_during_training_are_refused_since_they_hold_the_token(arguments):
@@ -144,3 +140,8 @@ def test_an_empty_or_missing_folder_is_fine(arguments, tmp_path, exists):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "run.log").write_text("")
     check_output_dir(arguments(do_train=True))
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+def test_without_an_accelerator_processes_form_one_group_on_the_cpu(arguments):
+    assert arguments(use_cpu=False).use_cpu
