@@ -10,7 +10,7 @@ Every flag of the official ``run_classification.py`` is here; ``--help`` lists t
 """
 
 from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.building import load_classifier, load_saved_schema, load_tokenizer, use_demo_data
+from hf_ext.cli.building import check_streaming, load_classifier, load_saved_schema, load_tokenizer, use_demo_data
 from hf_ext.cli.outcome import Outcome
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
@@ -26,11 +26,17 @@ SCRATCH_DEFAULTS = {
     "learning_rate": 1e-3,
     "per_device_train_batch_size": 32,
     "per_device_eval_batch_size": 64,
-    "num_train_epochs": 5,
+    "num_train_epochs": 3,
+    "embedding_size": 64,
+    "embedding_dropout": 0.5,
+    "filter_num": 64,
+    "filter_sizes": "2,3,4",
+    "classifier_dropout": 0.5,
 }
 
 
 def main(argv: list[str]) -> dict:
+    """Run the eight steps and give the metrics of each split."""
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = parse_arguments(
         (ModelArguments, DataArguments, ExtTrainingArguments),
@@ -39,6 +45,7 @@ def main(argv: list[str]) -> dict:
         scratch_defaults=SCRATCH_DEFAULTS,
     )
     check_output_dir(args)
+    check_streaming(data_args, args.max_steps)
 
     # 2. Logging and seeds
     start_session(args)

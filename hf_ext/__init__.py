@@ -1,1 +1,43 @@
-"""hf_ext: fine-tune encoders with Hugging Face, right, fast and kind."""
+"""hf_ext: fine-tune encoders with Hugging Face, right, fast and kind.
+
+The names below are imported when they are first used, so that ``import hf_ext`` itself loads neither torch nor
+scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "ClassificationCollator": "hf_ext.data.collators",
+    "ClassificationData": "hf_ext.data.classification",
+    "DataArguments": "hf_ext.data.arguments",
+    "ExtConfig": "hf_ext.models.configuration",
+    "ExtForSequenceClassification": "hf_ext.models.sequence_classification",
+    "ExtTrainer": "hf_ext.training.trainer",
+    "ExtTrainingArguments": "hf_ext.training.arguments",
+    "LabelSchema": "hf_ext.models.schema",
+    "ModelArguments": "hf_ext.models.arguments",
+    "RecurrentEncoder": "hf_ext.models.encoders",
+    "RecurrentEncoderConfig": "hf_ext.models.encoders",
+    "TabularSchema": "hf_ext.models.schema",
+    "TaskSchema": "hf_ext.models.schema",
+    "TextSchema": "hf_ext.models.schema",
+    "UserError": "hf_ext.errors",
+    "build_compute_metrics": "hf_ext.evaluation.metrics",
+    "build_tokenizer": "hf_ext.tokenization.vocabulary",
+    "write_predictions": "hf_ext.evaluation.reports",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hf_ext' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

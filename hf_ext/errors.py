@@ -21,7 +21,7 @@ class UserError(ValueError):
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         message = f"{where}: {what}" if where else what
-        super().__init__(f"{message} – {fix}" if fix else message)
+        super().__init__(f"{message.rstrip('.')} – {fix}" if fix else message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

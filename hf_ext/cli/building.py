@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
+from typing import cast
 
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -13,7 +14,7 @@ from hf_ext.data.classification import ClassificationData
 from hf_ext.data.demo import prepare_demo
 from hf_ext.errors import UserError
 from hf_ext.models.arguments import ModelArguments
-from hf_ext.models.encoders import set_word_vectors
+from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
 from hf_ext.models.loading import load_config, load_sequence_classifier
 from hf_ext.models.schema import TaskSchema
@@ -22,6 +23,7 @@ from hf_ext.tokenization import build_tokenizer, read_word_vectors
 logger = logging.getLogger(__name__)
 
 DEMO_FOLDER = Path("outputs/demo_data")
+DEMO_LENGTH = 256  # tokens; 97 % of the reviews fit
 
 
 def use_demo_data(arguments: DataArguments, folder: Path = DEMO_FOLDER) -> None:
@@ -29,8 +31,20 @@ def use_demo_data(arguments: DataArguments, folder: Path = DEMO_FOLDER) -> None:
     files = prepare_demo(folder)
     arguments.train_file, arguments.validation_file = str(files["train"]), str(files["validation"])
     arguments.test_file = str(files["test"])
-    arguments.max_seq_length = max(arguments.max_seq_length, 128)
+    arguments.max_seq_length = max(arguments.max_seq_length, DEMO_LENGTH)
     logger.info("No data is given: using the demo data (Chinese product reviews, 2 labels) in %s.", folder)
+
+
+def check_streaming(arguments: DataArguments, max_steps: int) -> None:
+    """Refuse to stream without a number of steps, since nobody knows the length of a stream.
+
+    Raises:
+        UserError: If ``streaming`` stands without ``max_steps``.
+    """
+    if arguments.streaming and max_steps <= 0:
+        raise UserError(
+            "--streaming has no last row to stop at", fix="add --max_steps, e.g. rows / batch size * epochs"
+        )
 
 
 def load_saved_schema(arguments: ModelArguments) -> TaskSchema | None:
@@ -105,7 +119,7 @@ def load_classifier(
             arguments, schema, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id or 0
         )
         if vectors:
-            set_word_vectors(model.encoder, vectors)
+            set_word_vectors(cast(RecurrentEncoder, model.encoder), vectors)
         if arguments.freeze_encoder:
             frozen = freeze_encoder(model, arguments.freeze_encoder)
             logger.info("%s parameters of the encoder are frozen.", f"{frozen:,}")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import Trainer
 
 from hf_ext.data.arguments import DataArguments
@@ -97,7 +98,7 @@ class Outcome:
         labels = data.labels("test")
         known = [i for i, label in enumerate(labels) if label is not None]
         if known:
-            scored = score(data.schema.labels.problem_type, logits[known], [labels[i] for i in known])
+            scored = score(data.schema.labels.problem_type, logits[known], np.array([labels[i] for i in known]))
             metrics |= {f"predict_{name}": value for name, value in scored.items()}
         self._record(trainer, "predict", metrics)
         if trainer.is_world_process_zero():
@@ -117,7 +118,7 @@ class Outcome:
         if data_args.tfidf_baseline and trainer.is_world_process_zero():
             self._floor(trainer, data)
         if self.args.do_train:
-            card = {"tasks": "text-classification", "finetuned_from": model_args.model_name_or_path}
+            card: dict[str, Any] = {"tasks": "text-classification", "finetuned_from": model_args.model_name_or_path}
             if data_args.dataset_name:
                 card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
             trainer.push_to_hub(**card) if self.args.push_to_hub else trainer.create_model_card(**card)

@@ -59,7 +59,7 @@ def parse_arguments(
         UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
             cannot be read, or a value that a dataclass refuses.
     """
-    parser = ScriptArgumentParser(types, allow_abbrev=True)
+    parser = ScriptArgumentParser(list(types), allow_abbrev=True)  # type: ignore[arg-type]
     actions = {action.dest: action for action in parser._actions}
     config_file, typed = _split_config_file(argv)
     typed, notices = translate_legacy_flags(typed)

@@ -48,7 +48,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Short name for a whole model: bert_cnn, bert_lstm, xlnet_gru, ... (encoder and pooler), or from "
-            "scratch textcnn, bilstm, bigru; a bare family name (bert, albert) means its stock head."
+            "scratch wide_textcnn (textcnn plus n-grams, the default), textcnn, bilstm, bigru; a bare family name "
+            "(bert, albert) means its stock head."
         },
     )
     freeze_encoder: str | None = field(
@@ -75,6 +76,14 @@ class ModelArguments:
         metadata={"help": "Hidden layers between pooled vector and logits, e.g. 512,64; empty is one linear layer."},
     )
     classifier_dropout: float = field(default=0.1, metadata={"help": "Dropout before every layer of the classifier."})
+    ngram_sizes: str | None = field(
+        default=None,
+        metadata={
+            "help": "Add a linear term over hashed token n-grams of these sizes to the logits, e.g. 1,2,3; unset: "
+            "1,2,3 for the from-scratch default, none otherwise; '' for none."
+        },
+    )
+    ngram_buckets: int = field(default=300000, metadata={"help": "Rows of the n-gram table."})
 
     fusion: str = field(
         default="concat", metadata={"help": "How table columns join the text vector: concat, gated, attention."}
@@ -93,11 +102,6 @@ class ModelArguments:
         },
     )
     embedding_dropout: float = field(default=0.3, metadata={"help": "From scratch: dropout on the token vectors."})
-    ngram_sizes: str = field(
-        default="",
-        metadata={"help": "From scratch: add hashed vectors of token n-grams of these sizes, e.g. 2,3 (fastText)."},
-    )
-    ngram_buckets: int = field(default=100000, metadata={"help": "From scratch: rows of the n-gram table."})
     rnn: str = field(
         default="none",
         metadata={"help": "From scratch: recurrent layers over the token vectors.", "choices": ["none", "lstm", "gru"]},
@@ -123,7 +127,8 @@ class ModelArguments:
             raise ValueError(f"--freeze_encoder takes 'all' or a number of layers, got {self.freeze_encoder!r}.")
         split_integers(self.filter_sizes, "--filter_sizes")
         split_integers(self.classifier_hidden_sizes, "--classifier_hidden_sizes")
-        split_integers(self.ngram_sizes, "--ngram_sizes")
+        if self.ngram_sizes is not None:
+            split_integers(self.ngram_sizes, "--ngram_sizes")
         self.config_name, self.tokenizer_name, self.cache_dir = (
             name or None for name in (self.config_name, self.tokenizer_name, self.cache_dir)
         )

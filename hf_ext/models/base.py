@@ -12,6 +12,7 @@ from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedM
 from .configuration import ExtConfig
 from .packing import init_weights as init_recurrent_weights
 from .tabular import init_weights as init_tabular_weights
+from .wide import init_weights as init_wide_weights
 
 # Which kernels and savings a model of ours supports is decided by its encoder.
 INHERITED_FLAGS = (
@@ -42,7 +43,7 @@ class ExtPreTrainedModel(PreTrainedModel):
     """
 
     config_class = ExtConfig
-    _keep_in_fp32_modules_strict = ["tabular"]  # noqa: RUF012 - the parent declares it
+    _keep_in_fp32_modules_strict = ["tabular", "wide"]  # noqa: RUF012 - the parent declares it
 
     def __init__(self, config: ExtConfig) -> None:
         encoder_class = _encoder_class(config.encoder_config)
@@ -126,6 +127,7 @@ class ExtPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         init_recurrent_weights(module)
         init_tabular_weights(module)
+        init_wide_weights(module)
 
 
 def align_weights(model: nn.Module) -> None:

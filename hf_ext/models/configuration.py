@@ -36,6 +36,9 @@ class ExtConfig(PreTrainedConfig):
         category_embedding_size: Width of a learned category vector.
         classifier_hidden_sizes: Widths of the hidden layers between the pooled vector and the logits.
         classifier_dropout: Dropout before every layer of the classifier.
+        ngram_sizes: Sizes (tokens) of the n-grams that a linear term adds to the logits, see ``wide.NgramLogits``;
+            empty for none. Kept in ascending order, each once.
+        ngram_buckets: Rows that all n-grams share.
         task_schema: What ``TaskSchema.write_into`` stores.
     """
 
@@ -50,6 +53,8 @@ class ExtConfig(PreTrainedConfig):
     category_embedding_size: int = 16
     classifier_hidden_sizes: list[int] = field(default_factory=list)
     classifier_dropout: float = 0.1
+    ngram_sizes: list[int] = field(default_factory=list)
+    ngram_buckets: int = 300000
     task_schema: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -57,6 +62,7 @@ class ExtConfig(PreTrainedConfig):
         self.encoder_config = _build_encoder_config(self.encoder_config)
         self.pooler_settings = dict(self.pooler_settings)
         self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
+        self.ngram_sizes = sorted(set(self.ngram_sizes))
         super().__post_init__(**kwargs)
         if self.problem_type is None:
             self.problem_type = "regression" if self.num_labels == 1 else "single_label_classification"
@@ -68,7 +74,7 @@ class ExtConfig(PreTrainedConfig):
         """Put an encoder, the flags of a run and the task together.
 
         Args:
-            arguments: The flags; an unset pooler is ``cls``.
+            arguments: The flags; an unset pooler is ``cls``, unset n-gram sizes are none.
             encoder_config: The encoder's configuration; it is kept, not copied.
             schema: Labels and columns of the task.
         """
@@ -82,6 +88,8 @@ class ExtConfig(PreTrainedConfig):
             category_embedding_size=arguments.category_embedding_size,
             classifier_hidden_sizes=split_integers(arguments.classifier_hidden_sizes, "--classifier_hidden_sizes"),
             classifier_dropout=arguments.classifier_dropout,
+            ngram_sizes=split_integers(arguments.ngram_sizes or "", "--ngram_sizes"),
+            ngram_buckets=arguments.ngram_buckets,
         )
         schema.write_into(config)
         return config

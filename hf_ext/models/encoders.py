@@ -1,21 +1,16 @@
-"""A small encoder that is trained from scratch: token vectors, hashed n-grams, recurrent layers."""
+"""A small encoder that is trained from scratch: token vectors and, if asked for, recurrent layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from .packing import RNN_CLASSES, build_rnn, init_weights, run_packed
-
-HASH_MULTIPLIER = 116049371  # fastText's
-HASH_MODULUS = 2**31 - 1  # a prime that keeps every product of the hash inside int64
 
 
 class RecurrentEncoderConfig(PreTrainedConfig):
@@ -24,13 +19,11 @@ class RecurrentEncoderConfig(PreTrainedConfig):
     Args:
         vocab_size: Rows of the token table.
         embedding_size: Width of a token vector.
-        embedding_dropout: Dropout on the token vectors, n-grams included.
+        embedding_dropout: Dropout on the token vectors.
         rnn: ``none``, ``lstm`` or ``gru``; recurrent layers are bidirectional.
         rnn_hidden_size: Units in each direction.
         rnn_layers: Stacked recurrent layers.
         rnn_dropout: Dropout between recurrent layers.
-        ngram_sizes: Sizes (tokens, at least 2) of the n-grams whose hashed vectors are added; empty for none.
-        ngram_buckets: Vectors shared by all n-grams.
         pad_token_id: The id whose vector is zero and which is padding where no mask is given; may be None.
         initializer_range: Standard deviation of fresh token vectors; larger than the usual 0.02, which leaves a
             shallow model without LayerNorm too little signal to start on.
@@ -45,20 +38,13 @@ class RecurrentEncoderConfig(PreTrainedConfig):
     rnn_hidden_size: int = 256
     rnn_layers: int = 1
     rnn_dropout: float = 0.0
-    ngram_sizes: list[int] = field(default_factory=list)
-    ngram_buckets: int = 100000
     pad_token_id: int | None = 0
     initializer_range: float = 0.1
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Check the choices that would otherwise fail far from here."""
-        self.ngram_sizes = list(self.ngram_sizes)
+        """Check the choice that would otherwise fail far from here."""
         if self.rnn != "none" and self.rnn not in RNN_CLASSES:
             raise ValueError(f"rnn must be one of none, {', '.join(RNN_CLASSES)}; got {self.rnn!r}.")
-        if any(size < 2 for size in self.ngram_sizes):
-            raise ValueError(f"ngram_sizes must be at least 2 (one token has its own vector), got {self.ngram_sizes}.")
-        if self.ngram_sizes and self.ngram_buckets < 1:
-            raise ValueError(f"ngram_buckets must be positive, got {self.ngram_buckets}.")
         super().__post_init__(**kwargs)
 
     @property
@@ -68,12 +54,7 @@ class RecurrentEncoderConfig(PreTrainedConfig):
 
 
 class RecurrentEncoder(PreTrainedModel):
-    """Embed tokens, add hashed n-gram vectors, and optionally run a BiLSTM or BiGRU over them.
-
-    The vector of token ``t`` is ``E[x_t] + sum_n G[hash(x_{t-n+1} ... x_t)]`` over the n-gram sizes ``n``: the
-    hashing trick of fastText (Joulin et al., 2017, arXiv:1607.01759, section 2.1). Unlike fastText we add an
-    n-gram where it ends instead of averaging over the text, so that any pooler can follow, and n-gram vectors
-    start at zero, so that an n-gram training never saw adds nothing (unless it shares a bucket).
+    """Embed tokens and optionally run a BiLSTM or BiGRU over them.
 
     When: no pretrained encoder fits the language, the domain or the time budget.
     """
@@ -92,10 +73,6 @@ class RecurrentEncoder(PreTrainedModel):
         super().__init__(config)
         self.embeddings: nn.Module = nn.Embedding(
             config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id
-        )
-        self.ngram_embeddings = (
-            # Row 0 stands for "no n-gram ends here" and stays zero.
-            nn.Embedding(config.ngram_buckets + 1, config.embedding_size, padding_idx=0) if config.ngram_sizes else None
         )
         self.dropout = nn.Dropout(config.embedding_dropout)
         self.rnn = (
@@ -132,7 +109,7 @@ class RecurrentEncoder(PreTrainedModel):
         """Encode a batch of token sequences.
 
         Args:
-            input_ids: Token ids, shape ``(B, T)``; needed for n-grams even where ``inputs_embeds`` is given.
+            input_ids: Token ids, shape ``(B, T)``; beside ``inputs_embeds`` they only tell padding.
             attention_mask: 1 for a real token, 0 for padding, on either side, shape ``(B, T)``. If missing, every
                 token but ``pad_token_id`` is real; without ids, every position is.
             inputs_embeds: Token vectors instead of looked-up ones, shape ``(B, T, embedding_size)``.
@@ -147,8 +124,6 @@ class RecurrentEncoder(PreTrainedModel):
         vectors = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         if attention_mask is None:
             attention_mask = self._default_mask(input_ids, vectors)
-        if self.ngram_embeddings is not None and input_ids is not None:
-            vectors = self._add_ngrams(self.ngram_embeddings, vectors, input_ids, attention_mask)
         vectors = self.dropout(vectors).masked_fill(~attention_mask.bool().unsqueeze(-1), 0.0)
         states = vectors if self.rnn is None else self._run_rnn(self.rnn, vectors, attention_mask)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
@@ -161,12 +136,6 @@ class RecurrentEncoder(PreTrainedModel):
             return torch.ones(vectors.shape[:2], dtype=torch.long, device=vectors.device)
         return (input_ids != self.config.pad_token_id).long()
 
-    def _add_ngrams(self, table: nn.Module, vectors: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        for size in self.config.ngram_sizes:
-            buckets = ngram_buckets(input_ids, attention_mask, size=size, num_buckets=self.config.ngram_buckets)
-            vectors = vectors + table(buckets)
-        return vectors
-
     def _run_rnn(self, rnn: nn.LSTM | nn.GRU, vectors: Tensor, attention_mask: Tensor) -> Tensor:
         if self.gradient_checkpointing and self.training:
             return self._gradient_checkpointing_func(run_packed, rnn, vectors, attention_mask)[0]
@@ -175,36 +144,6 @@ class RecurrentEncoder(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         init_weights(module)
-        # Not at the turn of the whole encoder: transformers skips modules of ours that own no tensor directly.
-        if module is self.ngram_embeddings and isinstance(module, nn.Embedding):
-            init.zeros_(module.weight)
-
-
-def ngram_buckets(input_ids: Tensor, attention_mask: Tensor, *, size: int, num_buckets: int) -> Tensor:
-    """Hash the n-gram that ends at each token into a bucket.
-
-    With ``h_0 = size`` and, over the n-gram's tokens from left to right, ``h_i = (h_{i-1} * M + x_i + 1) mod P``,
-    the bucket is ``1 + h_size mod num_buckets``; ``M`` is ``HASH_MULTIPLIER`` and ``P`` is ``HASH_MODULUS``.
-
-    Args:
-        input_ids: Token ids, shape ``(B, T)``.
-        attention_mask: 1 for a real token, 0 for padding, shape ``(B, T)``.
-        size: Tokens in an n-gram.
-        num_buckets: Buckets to share.
-
-    Returns:
-        Buckets from 1 to ``num_buckets``, and 0 where the n-gram would reach over the start of the text or into
-        padding, shape ``(B, T)``.
-    """
-    ids = nn.functional.pad(input_ids.long(), (size - 1, 0))  # (B, T + size - 1)
-    real = nn.functional.pad(attention_mask.bool(), (size - 1, 0))
-    length = input_ids.shape[1]
-    hashes = torch.full_like(input_ids, size, dtype=torch.long)  # (B, T)
-    whole = torch.ones_like(attention_mask, dtype=torch.bool)
-    for start in range(size):
-        hashes = (hashes * HASH_MULTIPLIER + ids[:, start : start + length] + 1) % HASH_MODULUS
-        whole = whole & real[:, start : start + length]
-    return torch.where(whole, 1 + hashes % num_buckets, 0)
 
 
 def set_word_vectors(encoder: RecurrentEncoder, vectors: Mapping[int, Sequence[float]]) -> None:

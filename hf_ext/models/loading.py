@@ -29,13 +29,16 @@ class ScratchRecipe:
 
     rnn: str
     pooler: str
+    ngram_sizes: str = ""
 
 
 SCRATCH_MODELS = {
+    "wide_textcnn": ScratchRecipe("none", "textcnn", "1,2,3"),
     "textcnn": ScratchRecipe("none", "textcnn"),
     "bilstm": ScratchRecipe("lstm", "max"),
     "bigru": ScratchRecipe("gru", "max"),
 }
+DEFAULT_SCRATCH_MODEL = "wide_textcnn"
 # What may be missing from a checkpoint below the head: BERT's pooling layer, which masked-LM pretraining has not.
 POOLING_LAYER = "pooler."
 
@@ -45,10 +48,10 @@ def load_sequence_classifier(
 ) -> PreTrainedModel:
     """Build or load the classifier that the flags ask for; the task's schema is written into its config.
 
-    - No ``model_name_or_path``: ``ExtForSequenceClassification`` over a fresh ``RecurrentEncoder``. The pooler is
-      ``textcnn``, or ``max`` above recurrent layers.
-    - A folder saved by ``ExtForSequenceClassification``: that model, with its own pooler and columns.
-    - A pooler is asked for, or the schema has table columns: ``ExtForSequenceClassification`` over the
+    - No ``model_name_or_path``: ``ExtForSequenceClassification`` over a fresh ``RecurrentEncoder``. Where no flag
+      says more it is ``DEFAULT_SCRATCH_MODEL``; above recurrent layers the pooler is ``max``, without n-grams.
+    - A folder saved by ``ExtForSequenceClassification``: that model, with its own pooler, n-grams and columns.
+    - A pooler or n-grams are asked for, or the schema has table columns: ``ExtForSequenceClassification`` over the
       checkpoint's encoder. Without a pooler it is ``cls``; for sentence encoders ``mean`` is better.
     - Otherwise the family's stock head.
 
@@ -75,7 +78,7 @@ def load_sequence_classifier(
     arguments = _resolve_model_type(arguments, config)
     if isinstance(config, ExtConfig):
         return _load_saved(arguments, config, schema)
-    if arguments.pooler or schema.columns:
+    if arguments.pooler or _ngram_sizes(arguments) or schema.columns:
         config = ExtConfig.from_arguments(arguments, config, schema)
         return _load(ExtForSequenceClassification, arguments, config)
     _compare_labels(arguments, config, schema)
@@ -175,27 +178,41 @@ def _build_from_scratch(
 ) -> PreTrainedModel:
     if arguments.dtype not in (None, "auto", "float32"):
         raise ValueError(f"a model from scratch is built in float32, not {arguments.dtype}; --bf16 trains it faster.")
-    rnn, pooler = _scratch_parts(arguments)
+    recipe = _scratch_recipe(arguments)
+    is_default = recipe == SCRATCH_MODELS[DEFAULT_SCRATCH_MODEL]
+    logger.info(
+        "No pretrained model is named: training %s from scratch (rnn %s, pooler %s, n-grams %s).",
+        arguments.model_type or (DEFAULT_SCRATCH_MODEL if is_default else "a model"),
+        recipe.rnn,
+        recipe.pooler,
+        recipe.ngram_sizes or "none",
+    )
     encoder_config = RecurrentEncoderConfig(
         vocab_size=vocab_size,
         pad_token_id=pad_token_id,
         embedding_size=arguments.embedding_size,
         embedding_dropout=arguments.embedding_dropout,
-        rnn=rnn,
+        rnn=recipe.rnn,
         rnn_hidden_size=arguments.rnn_hidden_size,
         rnn_layers=arguments.rnn_layers,
         rnn_dropout=arguments.rnn_dropout,
-        ngram_sizes=split_integers(arguments.ngram_sizes, "--ngram_sizes"),
-        ngram_buckets=arguments.ngram_buckets,
     )
-    config = ExtConfig.from_arguments(replace(arguments, pooler=pooler), encoder_config, schema)
-    return ExtForSequenceClassification(config)
+    arguments = replace(arguments, pooler=recipe.pooler, ngram_sizes=recipe.ngram_sizes)
+    return ExtForSequenceClassification(ExtConfig.from_arguments(arguments, encoder_config, schema))
 
 
-def _scratch_parts(arguments: ModelArguments) -> tuple[str, str]:
-    """Choose the recurrent layers and the pooler of a model from scratch."""
+def _scratch_recipe(arguments: ModelArguments) -> ScratchRecipe:
+    """Choose the recurrent layers, the pooler and the n-grams of a model from scratch."""
+    recipe = _named_recipe(arguments)
+    ngram_sizes = recipe.ngram_sizes if arguments.ngram_sizes is None else arguments.ngram_sizes
+    return replace(recipe, pooler=arguments.pooler or recipe.pooler, ngram_sizes=ngram_sizes)
+
+
+def _named_recipe(arguments: ModelArguments) -> ScratchRecipe:
     if arguments.model_type is None:
-        return arguments.rnn, arguments.pooler or ("textcnn" if arguments.rnn == "none" else "max")
+        if arguments.rnn != "none" or arguments.pooler:
+            return ScratchRecipe(arguments.rnn, arguments.pooler or "max")
+        return SCRATCH_MODELS[DEFAULT_SCRATCH_MODEL]
     recipe = SCRATCH_MODELS.get(arguments.model_type)
     if recipe is None:
         raise ValueError(
@@ -204,7 +221,11 @@ def _scratch_parts(arguments: ModelArguments) -> tuple[str, str]:
         )
     if arguments.rnn not in ("none", recipe.rnn):
         raise ValueError(f"--model_type {arguments.model_type} and --rnn {arguments.rnn} contradict each other.")
-    return recipe.rnn, arguments.pooler or recipe.pooler
+    return recipe
+
+
+def _ngram_sizes(arguments: ModelArguments) -> list[int]:
+    return sorted(set(split_integers(arguments.ngram_sizes or "", "--ngram_sizes")))
 
 
 def _load_saved(arguments: ModelArguments, config: ExtConfig, schema: TaskSchema) -> PreTrainedModel:
@@ -213,6 +234,12 @@ def _load_saved(arguments: ModelArguments, config: ExtConfig, schema: TaskSchema
         raise ValueError(
             f"{arguments.model_name_or_path!r} was trained with pooler {config.pooler}, not {arguments.pooler}; leave "
             "--pooler away, or start from the encoder again."
+        )
+    if arguments.ngram_sizes is not None and _ngram_sizes(arguments) != config.ngram_sizes:
+        saved, wanted = (",".join(map(str, sizes)) or "none" for sizes in (config.ngram_sizes, _ngram_sizes(arguments)))
+        raise ValueError(
+            f"{arguments.model_name_or_path!r} was trained with n-grams of the sizes {saved}, not {wanted}; leave "
+            "--ngram_sizes away, or start from the encoder again."
         )
     if config.tabular != schema.columns:
         raise ValueError(

@@ -19,15 +19,18 @@ from .fusion import build_fusion
 from .poolers import build_pooler
 from .schema import IGNORED_LABEL, MULTI_LABEL, SINGLE_LABEL
 from .tabular import TabularEncoder
+from .wide import NgramLogits
 
 
 class ExtForSequenceClassification(ExtPreTrainedModel):
     """Classify or score texts: encoder, pooler, table columns joined by a fusion, hidden layers, logits.
 
-    When: a pooler, table columns or hidden layers are wanted; otherwise the family's stock head does.
+    Where the config names n-gram sizes, a linear term over hashed n-grams is added to the logits.
+
+    When: a pooler, table columns, hidden layers or n-grams are wanted; otherwise the family's stock head does.
 
     Args:
-        config: Which encoder, pooler, columns, fusion and classifier.
+        config: Which encoder, pooler, columns, fusion, classifier and n-grams.
     """
 
     accepts_loss_kwargs = True  # the loss is divided by num_items_in_batch, so Trainer need not rescale it
@@ -43,6 +46,7 @@ class ExtForSequenceClassification(ExtPreTrainedModel):
             width = self.fusion.output_size
         sizes = [width, *config.classifier_hidden_sizes, config.num_labels]
         self.output_layers = _build_output_layers(sizes, config.classifier_dropout)  # type: ignore[arg-type]
+        self.wide = _build_wide(config)
         self.post_init()
 
     @can_return_tuple
@@ -67,7 +71,8 @@ class ExtForSequenceClassification(ExtPreTrainedModel):
                 ``pad_token_id`` if missing.
             token_type_ids: Segment ids, shape ``(B, T)``; dropped for encoders without segments.
             position_ids: Positions, shape ``(B, T)``, for encoders that take them.
-            inputs_embeds: Token vectors instead of ids, shape ``(B, T, E)``.
+            inputs_embeds: Token vectors that the encoder takes instead of ids, shape ``(B, T, E)``; n-grams are
+                still read from ``input_ids``, which then have to come along.
             category_ids: Category ids, 0 for unknown, shape ``(B, C)``.
             numeric_values: Raw numbers, NaN for missing, shape ``(B, N)``.
             labels: Class indices ``(B,)``, 0/1 floats ``(B, L)``, or numbers ``(B,)``, see ``classification_loss``.
@@ -82,10 +87,13 @@ class ExtForSequenceClassification(ExtPreTrainedModel):
         if attention_mask is None:
             attention_mask = self.default_attention_mask(input_ids, inputs_embeds)
         kwargs.update(position_ids=position_ids, inputs_embeds=inputs_embeds)
-        encoded = self.encode(input_ids, attention_mask, token_type_ids=token_type_ids, **kwargs)
+        encoder_ids = input_ids if inputs_embeds is None else None  # most encoders refuse both at once
+        encoded = self.encode(encoder_ids, attention_mask, token_type_ids=token_type_ids, **kwargs)
         pooled = self.text_pooler(encoded[0], attention_mask)  # (B, F)
         logits = self.output_layers(self._join_columns(pooled, category_ids, numeric_values))
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # (B, L)
+        if self.wide is not None:
+            logits = logits + self._score_ngrams(self.wide, input_ids, attention_mask)
         loss = None
         if labels is not None:
             loss = classification_loss(logits, labels, self.config.problem_type, num_items_in_batch)
@@ -95,6 +103,13 @@ class ExtForSequenceClassification(ExtPreTrainedModel):
             hidden_states=getattr(encoded, "hidden_states", None),
             attentions=getattr(encoded, "attentions", None),
         )
+
+    def _score_ngrams(self, wide: NgramLogits, input_ids: Tensor | None, attention_mask: Tensor) -> Tensor:
+        if input_ids is None:
+            raise ValueError(
+                "this model adds n-grams to the logits and needs input_ids for them, beside inputs_embeds."
+            )
+        return wide(input_ids, attention_mask)
 
     def _join_columns(self, pooled: Tensor, category_ids: Tensor | None, numeric_values: Tensor | None) -> Tensor:
         if self.tabular is not None and self.fusion is not None:
@@ -152,6 +167,16 @@ def _build_tabular(config: ExtConfig) -> TabularEncoder | None:
         numeric_missing=[column.has_missing for column in columns.numeric],
         category_embedding=config.category_embedding,
         category_embedding_size=config.category_embedding_size,
+    )
+
+
+def _build_wide(config: ExtConfig) -> NgramLogits | None:
+    if not config.ngram_sizes:
+        return None
+    return NgramLogits(
+        sizes=config.ngram_sizes,
+        num_buckets=config.ngram_buckets,
+        num_labels=config.num_labels,  # type: ignore[arg-type]
     )
 
 

@@ -15,7 +15,9 @@ from hf_ext.models.schema import MULTI_LABEL, REGRESSION, TaskSchema
 @pytest.mark.parametrize("family", FAMILIES)
 def test_round_trip_through_json_keeps_encoder_settings_and_task(family, tmp_path):
     schema = task(("a", "b", "c", "d"), columns=COLUMNS)
-    flags = arguments(pooler="textcnn", classifier_hidden_sizes="7,5", classifier_dropout=0.2, fusion="gated")
+    flags = arguments(
+        pooler="textcnn", classifier_hidden_sizes="7,5", classifier_dropout=0.2, fusion="gated", ngram_sizes="1,2"
+    )
     config = ExtConfig.from_arguments(flags, encoder_config(family), schema)
     config.save_pretrained(tmp_path)
     loaded = AutoConfig.from_pretrained(tmp_path)
@@ -27,6 +29,7 @@ def test_round_trip_through_json_keeps_encoder_settings_and_task(family, tmp_pat
     assert loaded.pooler_settings == {"filter_num": 5, "filter_sizes": [2, 3]}
     assert (loaded.pooler, loaded.fusion, loaded.classifier_hidden_sizes) == ("textcnn", "gated", [7, 5])
     assert loaded.classifier_dropout == 0.2
+    assert (loaded.ngram_sizes, loaded.ngram_buckets) == ([1, 2], 300000)
     assert loaded.num_labels == 4
 
 

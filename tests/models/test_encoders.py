@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from hf_ext.models.encoders import (
-    HASH_MODULUS,
-    HASH_MULTIPLIER,
-    RecurrentEncoder,
-    RecurrentEncoderConfig,
-    ngram_buckets,
-    set_word_vectors,
-)
+from hf_ext.models.encoders import RecurrentEncoder, RecurrentEncoderConfig, set_word_vectors
 
 VOCAB, WIDTH = 30, 6
 
@@ -27,26 +20,19 @@ def config(**overrides: object) -> RecurrentEncoderConfig:
         "embedding_size": WIDTH,
         "embedding_dropout": 0.0,
         "rnn_hidden_size": 4,
-        "ngram_buckets": 13,
     }
     return RecurrentEncoderConfig(**{**tiny, **overrides})
 
 
 def make(**overrides: object) -> RecurrentEncoder:
-    """Build an encoder whose n-gram vectors are not zero, as after some training."""
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(config(**overrides)).double().eval()
-    if encoder.ngram_embeddings is not None:
-        with torch.no_grad():
-            encoder.ngram_embeddings.weight[1:].normal_()
-    return encoder
+    return RecurrentEncoder(config(**overrides)).double().eval()
 
 
 KINDS = {
     "plain": {},
-    "ngrams": {"ngram_sizes": [2, 3]},
     "lstm": {"rnn": "lstm", "rnn_layers": 2},
-    "gru_ngrams": {"rnn": "gru", "ngram_sizes": [2]},
+    "gru": {"rnn": "gru"},
 }
 
 
@@ -76,71 +62,16 @@ TEXTS = [[5, 9, 5, 2], [7], [3, 3, 3, 3, 3, 8], [11, 5, 9]]
 # --- oracles -------------------------------------------------------------------------------------------------------
 
 
-def bucket_reference(tokens: list[int], num_buckets: int) -> int:
-    value = len(tokens)
-    for token in tokens:
-        value = (value * HASH_MULTIPLIER + token + 1) % HASH_MODULUS
-    return 1 + value % num_buckets
-
-
-def vector_reference(encoder: RecurrentEncoder, text: list[int]) -> Tensor:
-    """Embed one unpadded text token by token."""
-    rows = []
-    for end, token in enumerate(text, start=1):
-        row = encoder.embeddings.weight[token]
-        for size in encoder.config.ngram_sizes:
-            if end >= size:
-                bucket = bucket_reference(text[end - size : end], encoder.config.ngram_buckets)
-                row = row + encoder.ngram_embeddings.weight[bucket]
-        rows.append(row)
-    return torch.stack(rows)
-
-
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_encoder_equals_its_definition_on_each_text_alone(encoder, side):
     ids, mask = batch(TEXTS, side=side, width=8)
     states = encoder(ids, mask).last_hidden_state
     for row, text in enumerate(TEXTS):
-        expected = vector_reference(encoder, text)
+        expected = torch.stack([encoder.embeddings.weight[token] for token in text])
         if encoder.rnn is not None:
             expected = encoder.rnn(expected.unsqueeze(0))[0][0]
         torch.testing.assert_close(states[row, mask[row].bool()], expected)
         assert (states[row, ~mask[row].bool()] == 0).all()
-
-
-@given(
-    rows=st.lists(
-        st.lists(st.tuples(st.integers(0, 2**31), st.booleans()), min_size=5, max_size=5), min_size=1, max_size=4
-    ),
-    size=st.integers(2, 6),
-    num_buckets=st.integers(1, 10**6),
-)
-@settings(max_examples=100, deadline=None)
-def test_hash_equals_python_integers(rows, size, num_buckets):
-    ids = torch.tensor([[token for token, _ in row] for row in rows])
-    mask = torch.tensor([[int(flag) for _, flag in row] for row in rows])
-    buckets = ngram_buckets(ids, mask, size=size, num_buckets=num_buckets).tolist()
-    for row, found in zip(rows, buckets, strict=True):
-        for end in range(1, 6):
-            window = row[end - size : end] if end >= size else []
-            whole = bool(window) and all(flag for _, flag in window)
-            expected = bucket_reference([token for token, _ in window], num_buckets) if whole else 0
-            assert found[end - 1] == expected
-
-
-def test_hash_tells_orders_and_sizes_apart():
-    pairs = torch.cartesian_prod(torch.arange(60), torch.arange(60))
-    buckets = ngram_buckets(pairs, torch.ones_like(pairs), size=2, num_buckets=2**30)[:, 1]
-    assert buckets.unique().numel() == 3600
-
-
-def test_hash_spreads_evenly_over_the_buckets():
-    pairs = torch.cartesian_prod(torch.arange(200), torch.arange(200))
-    buckets = ngram_buckets(pairs, torch.ones_like(pairs), size=2, num_buckets=1000)[:, 1]
-    counts = torch.bincount(buckets, minlength=1001)[1:]
-    assert counts.sum() == 40000
-    assert counts.min() > 0
-    assert counts.max() < 100  # 40 on average; a Poisson count passes 100 once in 10^14
 
 
 # --- invariants ----------------------------------------------------------------------------------------------------
@@ -202,24 +133,10 @@ def test_gradient_reaches_every_parameter(encoder):
     assert (encoder.embeddings.weight.grad[0] == 0).all()
 
 
-def test_fresh_ngram_vectors_are_zero_and_receive_gradient():
-    encoder = RecurrentEncoder(config(ngram_sizes=[2]))
-    assert (encoder.ngram_embeddings.weight == 0).all()
-    encoder(*batch(TEXTS)).last_hidden_state.sum().backward()
-    assert encoder.ngram_embeddings.weight.grad[1:].abs().sum() > 0
-    assert (encoder.ngram_embeddings.weight.grad[0] == 0).all()
-
-
 def test_given_vectors_equal_looked_up_ones(encoder):
     ids, mask = batch(TEXTS)
     found = encoder(ids, mask, inputs_embeds=encoder.embeddings(ids)).last_hidden_state
     torch.testing.assert_close(found, encoder(ids, mask).last_hidden_state)
-
-
-def test_vectors_without_ids_have_no_ngrams():
-    encoder = make(ngram_sizes=[2])
-    vectors = torch.randn(2, 3, WIDTH, dtype=torch.float64)
-    assert torch.equal(encoder(inputs_embeds=vectors).last_hidden_state, vectors)
 
 
 def test_neither_ids_nor_vectors_is_refused(encoder):
@@ -290,12 +207,6 @@ def test_hidden_size_is_the_output_width(rnn, hidden_size):
     assert config(rnn=rnn).hidden_size == hidden_size
 
 
-def test_configs_do_not_share_their_lists():
-    first, second = RecurrentEncoderConfig(), RecurrentEncoderConfig()
-    first.ngram_sizes.append(2)
-    assert second.ngram_sizes == []
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_saved_encoder_comes_back_bitwise(tmp_path, kind, dtype):
     encoder = make(**KINDS[kind]).to(dtype)
@@ -315,14 +226,13 @@ def test_weights_that_a_checkpoint_lacks_are_initialised(tmp_path, rnn, dtype):
     plain.save_pretrained(tmp_path)
     poison()
     loaded, report = RecurrentEncoder.from_pretrained(
-        tmp_path, config=config(rnn=rnn, ngram_sizes=[2]), dtype=dtype, output_loading_info=True
+        tmp_path, config=config(rnn=rnn), dtype=dtype, output_loading_info=True
     )
-    assert "ngram_embeddings.weight" in report["missing_keys"]
+    assert "rnn.weight_hh_l0" in report["missing_keys"]
     assert torch.equal(loaded.embeddings.weight, plain.embeddings.weight.to(dtype))
     for name, tensor in loaded.state_dict().items():
         assert tensor.isfinite().all(), name
         assert tensor.abs().max() < 10, name
-    assert (loaded.ngram_embeddings.weight == 0).all()
     assert loaded.rnn.weight_hh_l0.abs().max() > 0
 
 
@@ -342,17 +252,9 @@ def test_resized_vocabulary_comes_back(tmp_path):
     assert loaded.config.vocab_size == VOCAB + 4
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"rnn": "rnn"}, "rnn must be one of none, lstm, gru; got 'rnn'"),
-        ({"ngram_sizes": [1, 2]}, r"ngram_sizes must be at least 2 .* got \[1, 2\]"),
-        ({"ngram_sizes": [2], "ngram_buckets": 0}, "ngram_buckets must be positive, got 0"),
-    ],
-)
-def test_wrong_sizes_are_named(overrides, message):
-    with pytest.raises(ValueError, match=message):
-        config(**overrides)
+def test_unknown_recurrent_layer_is_named():
+    with pytest.raises(ValueError, match="rnn must be one of none, lstm, gru; got 'rnn'"):
+        config(rnn="rnn")
 
 
 # --- given word vectors --------------------------------------------------------------------------------------------

@@ -81,8 +81,9 @@ def test_zero_freezes_the_embeddings_alone():
 
 
 def test_recurrent_encoder_freezes_as_a_whole():
-    model = build(recurrent_config(rnn="gru", ngram_sizes=[2], ngram_buckets=7))
+    model = build(recurrent_config(rnn="gru"), ngram_sizes="2", ngram_buckets=7)
     assert freeze_encoder(model, "all") == sum(weight.numel() for weight in model.encoder.parameters())
+    assert model.wide.table.weight.requires_grad
 
 
 def test_more_layers_than_there_are_is_an_error_with_both_numbers():

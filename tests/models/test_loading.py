@@ -152,27 +152,72 @@ def test_alias_that_contradicts_checkpoint_or_flags_is_refused(tmp_path):
         load(tmp_path, model_type="bert_cnn", pooler="mean")
     with pytest.raises(ValueError, match="textcnn is trained from scratch"):
         load(tmp_path, model_type="textcnn")
-    with pytest.raises(ValueError, match="bert_cnn needs --model_name_or_path; from scratch there are textcnn"):
+    with pytest.raises(
+        ValueError, match="bert_cnn needs --model_name_or_path; from scratch there are wide_textcnn, textcnn"
+    ):
         load(None, model_type="bert_cnn")
 
 
 @pytest.mark.parametrize(
-    ("flags", "rnn", "pooler"),
+    ("flags", "rnn", "pooler", "ngram_sizes"),
     [
-        ({}, "none", "textcnn"),
-        ({"rnn": "lstm"}, "lstm", "max"),
-        ({"rnn": "gru", "pooler": "attention"}, "gru", "attention"),
-        ({"model_type": "textcnn"}, "none", "textcnn"),
-        ({"model_type": "bilstm"}, "lstm", "max"),
-        ({"model_type": "bigru", "pooler": "mean"}, "gru", "mean"),
+        ({}, "none", "textcnn", [1, 2, 3]),
+        ({"ngram_sizes": ""}, "none", "textcnn", []),
+        ({"ngram_sizes": "4,2"}, "none", "textcnn", [2, 4]),
+        ({"rnn": "lstm"}, "lstm", "max", []),
+        ({"pooler": "mean"}, "none", "mean", []),
+        ({"rnn": "gru", "pooler": "attention", "ngram_sizes": "2"}, "gru", "attention", [2]),
+        ({"model_type": "wide_textcnn"}, "none", "textcnn", [1, 2, 3]),
+        ({"model_type": "wide_textcnn", "pooler": "mean"}, "none", "mean", [1, 2, 3]),
+        ({"model_type": "textcnn"}, "none", "textcnn", []),
+        ({"model_type": "bilstm"}, "lstm", "max", []),
+        ({"model_type": "bigru", "pooler": "mean", "ngram_sizes": "1"}, "gru", "mean", [1]),
     ],
 )
-def test_from_scratch_recipes(flags, rnn, pooler):
-    model = load(None, task(columns=COLUMNS), embedding_size=10, rnn_hidden_size=4, ngram_sizes="2", **flags)
+def test_from_scratch_recipes(flags, rnn, pooler, ngram_sizes):
+    model = load(None, task(columns=COLUMNS), embedding_size=10, rnn_hidden_size=4, ngram_buckets=20, **flags)
     encoder = model.config.encoder_config
-    assert (encoder.rnn, model.config.pooler, encoder.vocab_size) == (rnn, pooler, VOCAB_SIZE)
-    assert (encoder.embedding_size, encoder.ngram_sizes) == (10, [2])
+    assert (encoder.rnn, model.config.pooler, model.config.ngram_sizes) == (rnn, pooler, ngram_sizes)
+    assert (encoder.embedding_size, encoder.vocab_size) == (10, VOCAB_SIZE)
+    assert (model.wide is not None) == bool(ngram_sizes)
+    assert not ngram_sizes or model.wide.table.weight.shape == (21, 3)
     assert model(**batch(columns=COLUMNS)).logits.isfinite().all()
+
+
+def test_ngrams_alone_bring_our_model_above_a_pretrained_encoder(tmp_path):
+    source = saved(tmp_path).state_dict()
+    poison()
+    model = load(tmp_path, ngram_sizes="1,2", ngram_buckets=20)
+    assert isinstance(model, ExtForSequenceClassification)
+    assert (model.config.pooler, model.config.ngram_sizes) == ("cls", [1, 2])
+    assert all(torch.equal(tensor, source[name]) for name, tensor in model.encoder.state_dict().items())
+    assert (model.wide.table.weight == 0).all()
+    assert model(**batch()).logits.isfinite().all()
+    assert not isinstance(load(tmp_path, ngram_sizes=""), ExtForSequenceClassification)
+
+
+def test_saved_model_keeps_its_ngrams_and_refuses_others(tmp_path):
+    ours = build(encoder_config("bert"), ngram_sizes="1,2", ngram_buckets=20)
+    torch.nn.init.normal_(ours.wide.table.weight)
+    ours.save_pretrained(tmp_path / "wide")
+    build(encoder_config("bert")).save_pretrained(tmp_path / "plain")
+    for flags in ({}, {"ngram_sizes": "2,1"}):
+        assert torch.equal(load(tmp_path / "wide", **flags).wide.table.weight, ours.wide.table.weight)
+    for name, wanted, message in (
+        ("wide", "2", "trained with n-grams of the sizes 1,2, not 2; leave --ngram_sizes away"),
+        ("wide", "", "trained with n-grams of the sizes 1,2, not none"),
+        ("plain", "1,3", "trained with n-grams of the sizes none, not 1,3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path / name, ngram_sizes=wanted)
+    assert load(tmp_path / "plain", ngram_sizes="").wide is None
+
+
+def test_ngram_flags_that_make_no_sense_are_named():
+    with pytest.raises(ValueError, match=r"--ngram_sizes takes positive integers .* got '0,2'"):
+        arguments(ngram_sizes="0,2")
+    with pytest.raises(ValueError, match="ngram_buckets must be at least 1, got 0"):
+        load(None, ngram_buckets=0)
 
 
 def test_from_scratch_refusals():
@@ -191,6 +236,8 @@ def test_from_scratch_refusals():
 def test_same_flags_load_what_they_trained_from_scratch(recipe, tmp_path):
     schema = task(columns=COLUMNS)
     trained = load(None, schema, model_type=recipe, attn_implementation="sdpa").eval()
+    if trained.wide is not None:
+        torch.nn.init.normal_(trained.wide.table.weight)
     trained.save_pretrained(tmp_path)
     loaded = load(tmp_path, schema, model_type=recipe, attn_implementation="sdpa")
     assert torch.equal(loaded(**batch(columns=COLUMNS)).logits, trained(**batch(columns=COLUMNS)).logits)
@@ -212,7 +259,8 @@ def test_saved_model_of_ours_comes_back_as_itself(tmp_path):
 @pytest.mark.parametrize("ours", [False, True])
 def test_other_number_of_labels_is_one_line_with_both_counts(ours, tmp_path):
     if ours:
-        build(encoder_config("bert"), task(("a", "b", "c", "d"))).save_pretrained(tmp_path)
+        schema = task(("a", "b", "c", "d"))
+        build(encoder_config("bert"), schema, ngram_sizes="1", ngram_buckets=7).save_pretrained(tmp_path)
     else:
         saved(tmp_path, kind="sequences", num_labels=4)
     with pytest.raises(ValueError, match="has 4 labels, but the data has 3") as caught:

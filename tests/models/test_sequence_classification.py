@@ -30,7 +30,7 @@ from hf_ext.models.sequence_classification import ExtForSequenceClassification, 
 NEVER_USED = {"xlnet": ("mask_emb", "r_s_bias", "seg_embed")}
 ENCODERS = {family: (lambda family=family: encoder_config(family)) for family in FAMILIES} | {
     "scratch": recurrent_config,
-    "scratch_gru": lambda: recurrent_config(rnn="gru", ngram_sizes=[2], ngram_buckets=7),
+    "scratch_gru": lambda: recurrent_config(rnn="gru"),
 }
 LABELS = torch.tensor([0, 2, 1, 0])
 
@@ -43,7 +43,8 @@ def gradients(model: ExtForSequenceClassification, inputs: dict[str, Tensor], **
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_weight_in_use_gets_a_finite_gradient(encoder):
-    model = build(ENCODERS[encoder](), task(columns=COLUMNS), pooler="attention", classifier_hidden_sizes="8").train()
+    flags = {"pooler": "attention", "classifier_hidden_sizes": "8", "ngram_sizes": "1,2", "ngram_buckets": 7}
+    model = build(ENCODERS[encoder](), task(columns=COLUMNS), **flags).train()
     output = model(**batch(columns=COLUMNS), labels=LABELS)
     assert output.logits.shape == (4, 3)
     output.loss.backward()
@@ -56,7 +57,9 @@ def test_every_weight_in_use_gets_a_finite_gradient(encoder):
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_saved_and_loaded_logits_are_bitwise_equal(encoder, dtype, tmp_path):
-    build(ENCODERS[encoder](), task(columns=COLUMNS), pooler="mean").save_pretrained(tmp_path / "float32")
+    built = build(ENCODERS[encoder](), task(columns=COLUMNS), pooler="mean", ngram_sizes="1,2", ngram_buckets=7)
+    torch.nn.init.normal_(built.wide.table.weight)  # as after some training; a fresh table says nothing
+    built.save_pretrained(tmp_path / "float32")
     inputs = batch(columns=COLUMNS)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "float32", dtype=dtype)
     model.save_pretrained(tmp_path / "again")
@@ -207,7 +210,8 @@ def test_activation_checkpointing_is_refused_where_transformers_has_none(family)
 def test_compiled_model_gives_the_same_logits(encoder, pooler):
     config = ENCODERS[encoder]()
     config.num_hidden_layers = 1
-    model = build(config, task(columns=COLUMNS), pooler=pooler, fusion="gated")
+    model = build(config, task(columns=COLUMNS), pooler=pooler, fusion="gated", ngram_sizes="1,2", ngram_buckets=7)
+    torch.nn.init.normal_(model.wide.table.weight)
     inputs = batch(columns=COLUMNS)
     expected = model(**inputs).logits
     compiled = torch.compile(model, backend="aot_eager")

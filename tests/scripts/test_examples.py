@@ -27,8 +27,10 @@ HEADERS = {
     "banking77": ["text", "category"],
     "bdci_car2018": ["content_id", "content", "subject", "sentiment_value", "sentiment_word"],
     "amazon_alexa": ["", "rating", "date", "variation", "verified_reviews", "feedback"],
-    "womens_clothing": ["", "Clothing ID", "Age", "Title", "Review Text", "Rating", "Recommended IND"]
-    + ["Positive Feedback Count", "Division Name", "Department Name", "Class Name"],
+    "womens_clothing": [
+        *("", "Clothing ID", "Age", "Title", "Review Text", "Rating", "Recommended IND"),
+        *("Positive Feedback Count", "Division Name", "Department Name", "Class Name"),
+    ],
 }
 TEXTS = {"text", "content", "verified_reviews", "Title", "Review Text", "sentence1", "sentence2"}
 NUMBERS = {"Age", "Rating", "Positive Feedback Count", "rating", "score"}

@@ -19,7 +19,7 @@ def test_nothing_but_do_train_and_do_eval_trains_on_the_demo_data(tmp_path, proc
     run = run_script("--do_train", "--do_eval", *FEW, cwd=tmp_path, processes=processes)
     assert run.returncode == 0, run.stderr[-2000:]
     assert "using the demo data" in run.stderr
-    assert "wide_textcnn" in run.stderr  # it says what it trains
+    assert "training wide_textcnn from scratch" in run.stderr  # it says what it trains
     results = read_json(tmp_path / "outputs" / "classification" / "all_results.json")
     assert (results["train_samples"], results["eval_samples"]) == (64, 33)
     assert 0 <= results["eval_f1_weighted"] <= 1
@@ -61,7 +61,7 @@ def fails(*argv, cwd, processes=0) -> str:
         ('text,label\n"open,good\nfine,good\n', "train.csv:2"),
         ("text;label\nfine;good\n", "--delimiter"),
         ("text,label\nfine,good\nlovely,good\n", "good"),
-        ("review,stars\nfine,3\nbad,1\n", "--label_column_name"),
+        ("a,b,c\nfine,3,x\nbad,1,y\n", "--label_column_name"),
     ],
 )
 def test_a_broken_table_is_answered_with_its_place_and_status_2(tmp_path, content, message):

@@ -183,6 +183,11 @@ def test_streaming_trains_without_holding_the_rows(files, out):
     assert read_json(out / "all_results.json")["eval_f1_weighted"] > 0.9
 
 
+def test_streaming_needs_a_number_of_steps(files, out):
+    with pytest.raises(UserError, match="add --max_steps"):
+        run(files, out, *SCRATCH, "--streaming")
+
+
 def test_a_finished_folder_is_not_overwritten_by_accident(files, out):
     run(files, out, *SCRATCH, "--max_steps", "2")
     with pytest.raises(UserError, match="--overwrite_output_dir"):
