@@ -61,7 +61,7 @@ def fails(*argv, cwd, processes=0) -> str:
         ('text,label\n"open,good\nfine,good\n', "train.csv:2"),
         ("text;label\nfine;good\n", "--delimiter"),
         ("text,label\nfine,good\nlovely,good\n", "good"),
-        ("a,b,c\nfine,3,x\nbad,1,y\n", "--label_column_name"),
+        ("a,b,c\nfine,3,x\nbad,1,y\n", "--text_column_names"),
     ],
 )
 def test_a_broken_table_is_answered_with_its_place_and_status_2(tmp_path, content, message):
