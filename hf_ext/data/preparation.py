@@ -233,6 +233,8 @@ class _Preparation:
         columns, arguments = self.columns, self.arguments
         if arguments.columns_as_text or not columns.table:
             return TabularSchema()
+        if self.saved is not None and _column_names(self.saved.columns) == (columns.categorical, columns.numeric):
+            return self.saved.columns  # a model trained further keeps its categories and its scale
         try:
             return TabularSchema.fit(
                 _checked_numbers(rows, columns.numeric, source),
@@ -254,7 +256,7 @@ class _Preparation:
         )
         checks.check_numbers(rows, [column.name for column in schema.columns.numeric], lines, source)
         self.notes += notes + checks.note_empty_texts(join_texts(rows, schema)[0], lines, source)
-        if split.name != "train":
+        if split.name != "train" or self.saved is not None:
             self.notes += checks.note_unseen_categories(rows, schema.columns, source)
         if unknown and split.name == "validation":
             split.rows = split.rows.select([i for i in range(len(lines)) if i not in unknown])
@@ -329,6 +331,10 @@ def _check_plain_text(columns: Columns, features: datasets.Features, source: str
     for name in columns.inputs:
         if isinstance(features[name], datasets.List):
             raise UserError(f"column {name!r} holds lists, not text", where=source, fix="join its items in the file")
+
+
+def _column_names(table: TabularSchema) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(c.name for c in table.categorical), tuple(c.name for c in table.numeric)
 
 
 def _stratum(label: Label | None) -> str:

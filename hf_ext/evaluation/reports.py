@@ -154,9 +154,9 @@ def _as_csv(rows: Sequence[Mapping[str, Any]], labels: LabelSchema, columns: Map
 
 
 def _csv_cell(value: Any) -> str:
-    """Write a number as it is and text such that no spreadsheet runs it (OWASP, CSV injection)."""
+    """Write a number with six digits and text such that no spreadsheet runs it (OWASP, CSV injection)."""
     if _is_number(value):
-        return repr(value)
+        return f"{value:.6g}" if isinstance(value, float) else repr(value)
     if isinstance(value, list):
         value = json.dumps(value, ensure_ascii=False)
     text = "" if value is None else str(value)

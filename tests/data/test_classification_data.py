@@ -258,6 +258,19 @@ def test_label_order_of_the_model_is_kept_in_training_with_the_same_labels(folde
     assert load("train", saved=saved, data_dir=str(folder)).schema.labels.names == ("good", "bad")
 
 
+def test_a_model_trained_further_keeps_its_categories_and_its_scale(folder):
+    flags = {"categorical_columns": "shop", "numeric_columns": "price"}
+    head = "text,shop,price,label\n"
+    first = load_train(folder, head + "a fine pen,north,1,good\na poor pen,south,3,bad\n", **flags).schema
+    again = load_train(folder, head + "a fine pen,west,9,good\na poor pen,south,5,bad\n", saved=first, **flags)
+    assert again.schema.columns == first.columns
+    assert any("unknown 'shop'" in note for note in again.notes)
+    other = load_train(
+        folder, head + "a fine pen,west,9,good\na poor pen,south,5,bad\n", saved=first, numeric_columns="price"
+    )
+    assert other.schema.columns.numeric[0].mean == 7.0
+
+
 def test_model_that_brings_labels_only(folder):
     saved = TaskSchema(labels=LabelSchema(names=("good", "bad")))
     data = load("validation", saved=saved, data_dir=str(folder), max_seq_length=33)
