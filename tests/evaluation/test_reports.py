@@ -55,7 +55,7 @@ def test_single_label_rows_read_back_with_names_and_probabilities(tmp_path):
         assert float(row["score"]) == pytest.approx(line["score"], rel=1e-5)
         assert list(line["probabilities"]) == list(SINGLE.names)
         np.testing.assert_array_equal(list(line["probabilities"].values()), chances[i])
-        np.testing.assert_array_equal([float(row[f"probability_{name}"]) for name in SINGLE.names], chances[i])
+        np.testing.assert_allclose([float(row[f"probability_{name}"]) for name in SINGLE.names], chances[i], rtol=1e-5)
 
 
 def test_multi_label_rows_list_every_label_from_one_half_on(tmp_path):
