@@ -94,14 +94,14 @@ class ModelArguments:
     )
     category_embedding_size: int = field(default=16, metadata={"help": "Width of a learned category vector."})
 
-    embedding_size: int = field(default=200, metadata={"help": "From scratch: width of a token vector."})
+    embedding_size: int = field(default=64, metadata={"help": "From scratch: width of a token vector."})
     embedding_file: str | None = field(
         default=None,
         metadata={
             "help": "From scratch: initial token vectors, word2vec text format, .gz allowed; sets embedding_size."
         },
     )
-    embedding_dropout: float = field(default=0.3, metadata={"help": "From scratch: dropout on the token vectors."})
+    embedding_dropout: float = field(default=0.5, metadata={"help": "From scratch: dropout on the token vectors."})
     rnn: str = field(
         default="none",
         metadata={"help": "From scratch: recurrent layers over the token vectors.", "choices": ["none", "lstm", "gru"]},
