@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from hf_ext.evaluation.metrics import METRICS, Metrics, score
 from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL
+from hf_ext.han import han_prevails
 
-HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 SMALL_DATA = 50  # below so many training texts a feature may occur once
 INVERSE_REGULARIZATION = 10.0
 RIDGE_ALPHA = 1.0
@@ -60,20 +59,15 @@ def tfidf_baseline(
     return _classify(train, train_labels, test, test_labels)
 
 
-def han_prevails(texts: Sequence[str]) -> bool:
-    """Whether more than half of the letters of the first texts are Han characters."""
-    sample = "".join(texts[:1000])
-    letters = sum(character.isalpha() for character in sample)
-    return 2 * len(HAN.findall(sample)) > letters
-
-
 def _labelled(texts: Sequence[str], labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """Leave out rows whose label is missing: -100, or a NaN in it."""
+    """Leave out rows whose label is missing: None, -100, or a NaN in it."""
     kept = [(text, label) for text, label in zip(texts, labels, strict=True) if not _is_missing(label)]
     return [text for text, _ in kept], [label for _, label in kept]
 
 
 def _is_missing(label: Any) -> bool:
+    if label is None:
+        return True
     values = np.asarray(label)
     return values.dtype.kind in "iuf" and bool((np.isnan(values) | (values == IGNORED_LABEL)).any())
 

@@ -13,13 +13,13 @@ from itertools import islice
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from hf_ext.han import SAMPLE_SIZE, han_prevails
+
 logger = logging.getLogger(__name__)
 
 PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNKNOWN, CLS, SEP, MASK)
 LEVELS = ("auto", "character", "word")
-HAN_SHARE = 0.3  # of the letters in a sample; Chinese text with Latin names stays well above it
-SAMPLE_SIZE = 2000  # texts looked at to tell the script
 
 
 def build_tokenizer(
@@ -53,7 +53,7 @@ def build_tokenizer(
     texts = iter(texts)
     sample = list(islice(texts, SAMPLE_SIZE))
     if level == "auto":
-        level = "character" if han_share(sample) > HAN_SHARE else "word"
+        level = "character" if han_prevails(sample) else "word"
     normalizer = _normalizer(lower_case)
     splitter = _splitter(level)
     counts: Counter[str] = Counter()
@@ -65,17 +65,6 @@ def build_tokenizer(
     vocabulary = _vocabulary(counts, vocab_size, min_count)
     logger.info("Built a vocabulary of %d tokens (%s level) from the training text.", len(vocabulary), level)
     return _wrap(vocabulary, normalizer, splitter, model_max_length)
-
-
-def han_share(texts: Iterable[str]) -> float:
-    """Tell which part of the letters in ``texts`` are Han characters, between 0 and 1 (0 without letters)."""
-    letters = han = 0
-    for text in texts:
-        for character in text:
-            if character.isalpha():
-                letters += 1
-                han += "\u3400" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff"
-    return han / letters if letters else 0.0
 
 
 def _normalizer(lower_case: bool) -> normalizers.Normalizer:

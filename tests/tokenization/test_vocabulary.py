@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from hf_ext.tokenization import build_tokenizer, han_share
+from hf_ext.tokenization import build_tokenizer
 from hf_ext.tokenization.vocabulary import CLS, SEP, SPECIAL_TOKENS
 
 CHINESE = ["这本书很好看，喜欢", "这本书不好", "质量很差，不好看", "很喜欢这本书"]
@@ -97,13 +97,6 @@ def test_texts_without_a_token_are_refused(texts):
 def test_an_unknown_level_names_the_legal_ones():
     with pytest.raises(ValueError, match="character"):
         build_tokenizer(CHINESE, level="syllable")
-
-
-@pytest.mark.parametrize(
-    ("texts", "share"), [(["全是汉字"], 1.0), (["ab汉字"], 0.5), (["none"], 0.0), (["123 !"], 0.0), ([], 0.0)]
-)
-def test_han_share_counts_letters_only(texts, share):
-    assert han_share(texts) == share
 
 
 @settings(max_examples=50, deadline=None)
