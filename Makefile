@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check format clean
+.PHONY: help install install-dev demo test lint check format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,12 +35,13 @@ demo: install ## Train, evaluate and predict on real Chinese reviews, in a few m
 test: install-dev ## Run the tests
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-check: install-dev ## Format, lint, types, import floors, tests
+lint: install-dev ## Format, lint, types, import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+check: lint test ## All of lint, then the tests
 
 format: install-dev ## Put the code into the house style
 	$(BIN)/ruff format .
