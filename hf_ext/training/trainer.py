@@ -143,8 +143,8 @@ class ExtTrainer(Trainer):
 
     def _check_label_smoothing(self) -> None:
         problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
-        if self.args.label_smoothing_factor and problem_type == "regression":
-            raise ValueError("--label_smoothing_factor needs classes; leave it out for regression.")
+        if self.args.label_smoothing_factor and problem_type not in (None, "single_label_classification"):
+            raise ValueError(f"--label_smoothing_factor needs one label a row; leave it out for {problem_type}.")
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         """Save as Trainer does, with the arguments as JSON instead of a pickle that holds the Hub token."""

@@ -223,9 +223,10 @@ def test_rows_without_labels_leave_the_question_open(arguments, rows, bert):
     assert trainer.model_accepts_loss_kwargs is False
 
 
-def test_label_smoothing_is_refused_for_regression(arguments):
-    model = tiny_bert(num_labels=1, problem_type="regression")
-    with pytest.raises(ValueError, match="label_smoothing_factor needs classes"):
+@pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])
+def test_label_smoothing_is_refused_where_a_row_has_not_one_label(arguments, problem_type):
+    model = tiny_bert(num_labels=1, problem_type=problem_type)
+    with pytest.raises(ValueError, match="label_smoothing_factor needs one label a row"):
         ExtTrainer(model, arguments(label_smoothing_factor=0.1))
 
 
