@@ -121,10 +121,20 @@ class Outcome:
             card: dict[str, Any] = {"tasks": "text-classification", "finetuned_from": model_args.model_name_or_path}
             if data_args.dataset_name:
                 card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
-            trainer.push_to_hub(**card) if self.args.push_to_hub else trainer.create_model_card(**card)
+            if self.args.push_to_hub:
+                self._warn_of_uploads()
+                trainer.push_to_hub(**card)
+            else:
+                trainer.create_model_card(**card)
         if trainer.is_world_process_zero():
             sys.stdout.write(self._table(data.schema.labels.problem_type))
         return self.results
+
+    def _warn_of_uploads(self) -> None:
+        """transformers uploads the whole folder; rows of the user should not leave unnoticed."""
+        rows = sorted(path.name for path in self.folder.glob("predict*") if path.suffix != ".json")
+        if rows:
+            logger.warning("%s in %s are uploaded with the model.", ", ".join(rows), self.folder)
 
     def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
         trainer.log_metrics(split, metrics)

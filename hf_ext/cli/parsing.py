@@ -21,6 +21,7 @@ from hf_ext.errors import UserError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
+USAGE = "%(prog)s [settings.yaml | settings.json] [--flag value ...]"
 CONFIG_SUFFIXES = (".json", ".yaml", ".yml")
 FOREIGN_SUFFIXES = (".py", ".ini", ".cfg", ".conf", ".toml")
 
@@ -59,7 +60,7 @@ def parse_arguments(
         UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
             cannot be read, or a value that a dataclass refuses.
     """
-    parser = ScriptArgumentParser(list(types), allow_abbrev=True)  # type: ignore[arg-type]
+    parser = ScriptArgumentParser(list(types), allow_abbrev=True, usage=USAGE)  # type: ignore[arg-type]
     actions = {action.dest: action for action in parser._actions}
     config_file, typed = _split_config_file(argv)
     typed, notices = translate_legacy_flags(typed)

@@ -155,3 +155,13 @@ def test_legacy_flags_in_a_file_are_translated_and_said_once(tmp_path, caplog):
         _, _, training = parse(path)
     assert (training.eval_strategy.value, training.per_device_train_batch_size) == ("epoch", 4)
     assert sum("--eval_strategy" in record.message for record in caplog.records) == 1
+
+
+def test_help_begins_with_a_short_usage_and_explains_every_flag_of_ours(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(TYPES, ["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "[settings.yaml | settings.json]" in shown.splitlines()[0]
+    for kind in (ModelArguments, DataArguments):
+        assert all(f"--{field.name}" in shown for field in dataclasses.fields(kind))
