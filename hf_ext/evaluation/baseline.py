@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hf_ext.evaluation.metrics import METRICS, Metrics, score
-from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL
 from hf_ext.han import han_prevails
+from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL
 
 SMALL_DATA = 50  # below so many training texts a feature may occur once
 INVERSE_REGULARIZATION = 10.0
