@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 POOLER_ALIASES = {"cnn": "textcnn", "lstm": "lstm", "gru": "gru"}
+COUNTS: tuple[str, ...] = (
+    *("filter_num", "lstm_hidden_size", "lstm_layers", "gru_hidden_size", "gru_layers", "ngram_buckets"),
+    *("category_embedding_size", "embedding_size", "rnn_hidden_size", "rnn_layers", "vocab_size", "min_token_count"),
+)
+DROPOUTS = ("lstm_dropout", "gru_dropout", "classifier_dropout", "embedding_dropout", "rnn_dropout")
 
 
 @dataclass
@@ -59,8 +64,8 @@ class ModelArguments:
     pooler: str | None = field(
         default=None,
         metadata={
-            "help": "How token vectors become one: cls, mean, max, attention, textcnn, lstm, gru; unset keeps the "
-            "encoder family's stock head."
+            "help": "How token vectors become one; unset keeps the encoder family's stock head.",
+            "choices": ["cls", "mean", "max", "attention", "textcnn", "lstm", "gru"],
         },
     )
     filter_num: int = field(default=256, metadata={"help": "textcnn: filters of each size."})
@@ -86,7 +91,8 @@ class ModelArguments:
     ngram_buckets: int = field(default=300000, metadata={"help": "Rows of the n-gram table."})
 
     fusion: str = field(
-        default="concat", metadata={"help": "How table columns join the text vector: concat, gated, attention."}
+        default="concat",
+        metadata={"help": "How table columns join the text vector.", "choices": ["concat", "gated", "attention"]},
     )
     category_embedding: str = field(
         default="one_hot",
@@ -125,6 +131,12 @@ class ModelArguments:
     def __post_init__(self) -> None:
         if self.freeze_encoder is not None and self.freeze_encoder != "all" and not self.freeze_encoder.isdigit():
             raise ValueError(f"--freeze_encoder takes 'all' or a number of layers, got {self.freeze_encoder!r}.")
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}.")
+        for name in DROPOUTS:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"--{name} is a share from 0 to below 1, got {getattr(self, name)}.")
         split_integers(self.filter_sizes, "--filter_sizes")
         split_integers(self.classifier_hidden_sizes, "--classifier_hidden_sizes")
         if self.ngram_sizes is not None:

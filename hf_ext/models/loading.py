@@ -17,7 +17,7 @@ from .arguments import POOLER_ALIASES, ModelArguments, split_integers
 from .base import align_weights
 from .configuration import ExtConfig
 from .encoders import RecurrentEncoderConfig
-from .schema import SINGLE_LABEL, TaskSchema
+from .schema import SINGLE_LABEL, TaskSchema, has_classifier
 from .sequence_classification import ExtForSequenceClassification
 
 logger = logging.getLogger(__name__)
@@ -253,8 +253,7 @@ def _load_saved(arguments: ModelArguments, config: ExtConfig, schema: TaskSchema
 
 def _compare_labels(arguments: ModelArguments, config: PreTrainedConfig, schema: TaskSchema) -> None:
     """Stop a trained head with another number of labels; mention one whose labels have other names."""
-    trained = any("ForSequenceClassification" in name for name in config.architectures or ())
-    if not trained or arguments.ignore_mismatched_sizes:
+    if not has_classifier(config) or arguments.ignore_mismatched_sizes:
         return
     if config.num_labels != schema.labels.num_labels:
         raise ValueError(_label_counts(arguments, config.num_labels, schema.labels.num_labels))

@@ -21,6 +21,8 @@ IGNORED_LABEL = -100
 UNKNOWN_CATEGORY = 0  # the id of every category that training has not seen
 MISSING_NUMBERS = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
+LARGEST_NUMBER = 3.4e38  # of float32, in which models compute
+
 Row = Mapping[str, Any]
 
 
@@ -254,6 +256,26 @@ class TaskSchema:
         )
 
 
+def labels_of_head(config: Any) -> TaskSchema | None:
+    """Give the labels of a classifier that was not saved by hf_ext, the columns left open.
+
+    None for an encoder without a head, and where the labels have no names of their own (``LABEL_0``).
+    """
+    if not has_classifier(config):
+        return None
+    if config.num_labels == 1:
+        return TaskSchema(labels=LabelSchema(REGRESSION))
+    names = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    if names == tuple(f"LABEL_{i}" for i in range(len(names))):
+        return None
+    return TaskSchema(labels=LabelSchema(config.problem_type or SINGLE_LABEL, names))
+
+
+def has_classifier(config: Any) -> bool:
+    """Whether a checkpoint was saved with a head that classifies sequences."""
+    return any("ForSequenceClassification" in name for name in config.architectures or ())
+
+
 def parse_number(cell: Any) -> float:
     """Read a cell as a float; an empty cell (``MISSING_NUMBERS``, any case) gives NaN.
 
@@ -264,11 +286,11 @@ def parse_number(cell: Any) -> float:
     if text.lower() in MISSING_NUMBERS:
         return math.nan
     try:
-        number = float(text)
+        number = float(text if "_" not in text else "")  # Python reads 1_234 as a number, tables do not
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
-    if math.isinf(number):
-        raise ValueError(f"{text!r} is not a finite number")
+    if abs(number) > LARGEST_NUMBER:
+        raise ValueError(f"{text!r} is not a finite number (float32)")
     return number
 
 
