@@ -144,6 +144,8 @@ class DataArguments:
     def __post_init__(self) -> None:
         if self.do_regression:
             self.task = "regression"
+        if self.label_delimiter and self.task in ("single_label", "regression"):
+            raise ValueError(f"--label_delimiter and --task {self.task} contradict each other.")
         for name in ("validation_split", "test_split"):
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction < 1:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import datasets
+
 from hf_ext.data.labels import Label, is_known
+from hf_ext.data.rows import LINE_COLUMN
 from hf_ext.errors import UserError
-from hf_ext.models.schema import REGRESSION, LabelSchema, TabularSchema, parse_number
+from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema, TabularSchema, parse_number
 
 
 def find_labelled(labels: Sequence[Label | None], lines: Sequence[int], source: str) -> tuple[list[int], list[str]]:
@@ -98,6 +102,59 @@ def check_number(cell: Any, column: str, where: str) -> None:
         raise UserError(
             f"{error} (column {column!r})", where=where, fix="correct the cell, or take the column as categorical"
         ) from None
+
+
+def checked_numbers(rows: Iterable[Mapping[str, Any]], numeric: Collection[str], source: str) -> Iterator[Any]:
+    """Give the rows as they come, refusing a cell of the named columns that is no number.
+
+    Raises:
+        UserError: Naming file, line and column.
+    """
+    for row in rows:
+        for name in numeric:
+            check_number(row[name], name, f"{source}:{row[LINE_COLUMN]}")
+        yield row
+
+
+def check_plain_text(names: Iterable[str], features: datasets.Features, source: str) -> None:
+    """Refuse input columns whose cells are lists.
+
+    Raises:
+        UserError: Naming the column.
+    """
+    for name in names:
+        if isinstance(features[name], datasets.List):
+            raise UserError(f"column {name!r} holds lists, not text", where=source, fix="join its items in the file")
+
+
+def check_single_labels(cells: Sequence[Any], lines: Sequence[int], source: str, *, problem_type: str) -> None:
+    """Refuse a row with several labels (a JSON or parquet list) in a task that takes one.
+
+    Raises:
+        UserError: Naming file and line.
+    """
+    if problem_type == MULTI_LABEL:
+        return
+    for cell, line in zip(cells, lines, strict=True):
+        if isinstance(cell, list) and len(cell) > 1:
+            raise UserError(
+                f"{len(cell)} labels in one row ({', '.join(cell[:3])})",
+                where=f"{source}:{line}",
+                fix="correct the row, or pass --task multi_label",
+            )
+
+
+def note_unused_delimiter(cells: Sequence[Any], delimiter: str | None, source: str) -> list[str]:
+    """Say when no label cell holds what should separate its labels."""
+    if not delimiter or any(isinstance(cell, list) or delimiter in cell for cell in cells):
+        return []
+    return [f"{source}: no label cell holds {delimiter!r}; is --label_delimiter right?"]
+
+
+def note_repeated_ids(ids: Sequence[str], source: str) -> list[str]:
+    """Count the ids that name more than one row."""
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
+    return [f"{source}: {len(repeated)} ids name several rows, the first {repeated[0]!r}"] if repeated else []
 
 
 def note_empty_texts(texts: Sequence[str], lines: Sequence[int], source: str) -> list[str]:

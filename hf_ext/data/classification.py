@@ -39,6 +39,7 @@ class ClassificationData:
         notes: What a reader of the log should know, one sentence each; ``tokenize`` adds some.
         split_indices: What ``split_indices.json`` should hold when one file was split, else None.
         arguments: The flags that it was made from.
+        max_length: Longest sequence in tokens that ``tokenize`` has allowed; None before.
     """
 
     schema: TaskSchema
@@ -46,6 +47,7 @@ class ClassificationData:
     notes: list[str] = field(default_factory=list)
     split_indices: dict[str, Any] | None = None
     arguments: DataArguments = field(default_factory=DataArguments)
+    max_length: int | None = None
 
     @classmethod
     def from_arguments(
@@ -88,6 +90,7 @@ class ClassificationData:
         cache_dir: Path,
         overwrite: bool = False,
         num_workers: int | None = None,
+        positions: int | None = None,
     ) -> dict[str, datasets.Dataset | datasets.IterableDataset]:
         """Turn each split into features.
 
@@ -99,12 +102,14 @@ class ClassificationData:
             cache_dir: Where features are kept; the same rows and the same settings are not tokenised twice.
             overwrite: Make them again nevertheless.
             num_workers: Processes that tokenise.
+            positions: The longest sequence that the model takes; None when it has no limit.
 
         Returns:
             By split: ``input_ids``, ``attention_mask``, ``token_type_ids`` where the tokenizer gives them,
             ``category_ids`` (C), ``numeric_values`` (N, NaN where missing), ``labels`` (int, float, or L floats).
         """
-        max_length, notes = limit_length(self.schema.text.max_length, tokenizer)
+        max_length, notes = limit_length(self.schema.text.max_length, tokenizer, positions)
+        self.max_length = max_length
         self._note(notes)
         features = {}
         for name, split in self.splits.items():

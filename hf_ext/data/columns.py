@@ -118,6 +118,24 @@ def check_present(names: Sequence[str], present: Collection[str], source: str) -
             raise UserError(f"no column {name!r} among: {listed}", where=source, fix=did_you_mean(name, present))
 
 
+def note_ignored_flags(arguments: DataArguments, saved: TaskSchema) -> list[str]:
+    """Say which flags differ from what a saved model was trained with, which holds when it is not trained."""
+    table = saved.columns
+    ours = {
+        "categorical_columns": [c.name for c in table.categorical],
+        "numeric_columns": [c.name for c in table.numeric],
+    }
+    written = list(saved.text.columns_as_text)
+    ignored = [
+        flag
+        for flag, names in ours.items()
+        if (asked := split_names(getattr(arguments, flag))) and asked != names and not set(asked) <= set(written)
+    ]
+    if saved.text.columns and arguments.max_seq_length not in (DataArguments.max_seq_length, saved.text.max_length):
+        ignored.append("max_seq_length")
+    return [f"--{flag} is ignored: what the saved model was trained with holds" for flag in ignored]
+
+
 def guess_label(present: Sequence[str]) -> str | None:
     """Give the column whose name usually means the label, or None."""
     by_lower = {name.lower(): name for name in reversed(present)}
@@ -209,6 +227,12 @@ def _from_saved(columns: Columns, saved: TaskSchema, present: Sequence[str]) -> 
 def _check_parts(columns: Columns, source: str) -> None:
     if columns.label is not None and columns.label in columns.inputs:
         raise UserError(f"the label column {columns.label!r} is also an input", where=source, fix="name it once")
+    for kind, names in (("text", columns.text), ("categorical", columns.categorical), ("numeric", columns.numeric)):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise UserError(f"{twice!r} stands twice among the {kind} columns", where=source, fix="name it once")
+    if columns.pair in columns.text:
+        raise UserError(f"{columns.pair!r} is both text and second text", where=source, fix="name another column")
     both = set(columns.categorical) & set(columns.numeric)
     if both:
         raise UserError(f"{min(both)!r} is both categorical and numeric", where=source, fix="name it once")

@@ -14,6 +14,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.labels import LabelReader
+from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, TaskSchema
 
 FORMAT_VERSION = 1  # raise it when the features of the same rows change
@@ -127,9 +128,16 @@ def make_features(
     """Encode all rows, or load what an earlier call has made of the same rows in the same way.
 
     The cache file is named by ``FeatureEncoder.cache_key``, so that whatever changes leads to another file.
+
+    Raises:
+        UserError: If the cache folder cannot be made.
     """
     key = encoder.cache_key(rows)
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the cache of tokenised rows cannot be kept here ({error.strerror})"
+        raise UserError(what, where=str(cache_dir), fix="name another --cache_dir") from None
     return rows.map(
         encoder,
         batched=True,
@@ -161,9 +169,11 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> bytes:
         return described + b"".join(Path(file).read_bytes() for file in files if Path(file).is_file())
 
 
-def limit_length(wanted: int, tokenizer: PreTrainedTokenizerBase) -> tuple[int, list[str]]:
-    """Give the longest sequence that both the user and the tokenizer allow, and a note when it was cut down."""
-    limit = int(min(tokenizer.model_max_length, NO_LENGTH_LIMIT))
+def limit_length(
+    wanted: int, tokenizer: PreTrainedTokenizerBase, positions: int | None = None
+) -> tuple[int, list[str]]:
+    """Give the longest sequence that user, tokenizer and model allow, and a note when it was cut down."""
+    limit = int(min(tokenizer.model_max_length, positions or NO_LENGTH_LIMIT, NO_LENGTH_LIMIT))
     if wanted <= limit:
         return wanted, []
     return limit, [f"--max_seq_length {wanted} is more than the model takes; {limit} is used"]

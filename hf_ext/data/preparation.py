@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import datasets
 
 from hf_ext.data import checks
 from hf_ext.data.arguments import DataArguments, split_names
-from hf_ext.data.columns import Columns, check_present, resolve_columns
+from hf_ext.data.columns import Columns, check_present, note_ignored_flags, resolve_columns
 from hf_ext.data.features import join_texts
 from hf_ext.data.labels import Label, LabelReader, choose_problem_type, fit_labels
 from hf_ext.data.rows import LINE_COLUMN, Row, RowReader, Table
 from hf_ext.data.sources import Sources, load_sources
 from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_indices, split_rows
-from hf_ext.data.streaming import StreamedRows
+from hf_ext.data.streaming import StreamedRows, survey_labels
 from hf_ext.errors import UserError
 from hf_ext.models.schema import REGRESSION, LabelSchema, TabularSchema, TaskSchema
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,7 +69,13 @@ def prepare(
         raise ValueError("needs must name at least one of train, validation, test")
     frozen = saved if "train" not in needs else None
     sources = load_sources(arguments, needs, has_schema=frozen is not None, cache_dir=cache_dir, token=token)
-    return _Preparation(arguments, sources, saved, frozen).run(needs)
+    preparation = _Preparation(arguments, sources, saved, frozen)
+    try:
+        return preparation.run(needs)
+    except UserError:
+        for note in dict.fromkeys(preparation.notes):  # what has been noticed so far often says why
+            logger.info(note)
+        raise
 
 
 class _Preparation:
@@ -97,6 +106,7 @@ class _Preparation:
         self._note_leaks(splits, schema)
         if "test" in needs:
             self._check_kept_columns(splits["test"])
+            self._note_repeated_ids(splits["test"])
         wanted = {name: self._sample(splits[name]) for name in SIDES if name in needs}
         return Prepared(schema, wanted, list(dict.fromkeys(self.notes)), self.indices)
 
@@ -104,6 +114,8 @@ class _Preparation:
         first = self.sources.stream or next(self.tables[name] for name in SIDES if name in self.tables)
         resolved = resolve_columns(self.arguments, first.columns, source=first.source, saved=self.frozen)
         self.notes += resolved.notes
+        if self.frozen is not None:
+            self.notes += note_ignored_flags(self.arguments, self.frozen)
         columns, arguments = resolved.columns, self.arguments
         if self.frozen is not None:
             delimiter = arguments.label_delimiter or self.frozen.label_delimiter
@@ -148,6 +160,8 @@ class _Preparation:
             return
         if cuts and arguments.split_indices:
             sides = read_split_indices(Path(arguments.split_indices), rows=len(table.rows), source=table.source)
+            if arguments.drop_duplicates or arguments.validation_split or arguments.test_split:
+                self.notes.append(f"{arguments.split_indices} decides the split; flags that say otherwise are ignored")
         else:
             sides = self._choose_sides(table)
         if cuts:
@@ -188,16 +202,20 @@ class _Preparation:
         """Read the label cells of a split; unlabelled rows leave it, except from the test split."""
         rows, source, column = table.rows, table.source, self.columns.label
         check_present(self.columns.inputs, table.columns, source)
-        _check_plain_text(self.columns, rows.features, source)
+        checks.check_plain_text(self.columns.inputs, rows.features, source)
         if column not in table.columns:
             if name == "test":
                 self.labels[name] = [None] * len(rows)
+                self.notes.append(f"{source}: no label column, so its predictions are not scored")
                 return RowSplit(name, rows, source)
             named = f"column {column!r}" if column else "label column"
             raise self._unlabelled(name, table, f"no {named} among: {', '.join(table.columns)}")
         cells, lines = rows[column][:], rows[LINE_COLUMN][:]
         reader = self.reader.for_cells(cells, source, strict=name == "train" and self.frozen is None)
+        checks.check_single_labels(cells, lines, source, problem_type=reader.problem_type)
         labels = [reader.read(cell) for cell in cells]
+        if name == "train":
+            self.notes += checks.note_unused_delimiter(cells, reader.delimiter, source)
         if reader.problem_type == REGRESSION:
             checks.check_targets(labels, lines, source, column)
         if name != "test":
@@ -237,7 +255,7 @@ class _Preparation:
             return self.saved.columns  # a model trained further keeps its categories and its scale
         try:
             return TabularSchema.fit(
-                _checked_numbers(rows, columns.numeric, source),
+                checks.checked_numbers(rows, columns.numeric, source),
                 categorical=columns.categorical,
                 numeric=columns.numeric,
                 min_category_count=arguments.min_category_count,
@@ -275,10 +293,10 @@ class _Preparation:
         """Fit the schema by passes over a file that stays on disk."""
         source, label_column, saved = reader.source, str(self.columns.label), self.saved
         check_present(self.columns.inputs, reader.columns, source)
-        _check_plain_text(self.columns, reader.features, source)
+        checks.check_plain_text(self.columns.inputs, reader.features, source)
         label_reader = self.reader.for_cells((row[label_column] for row in reader), source, strict=True)
         rows = StreamedRows(source, self.arguments, label_column, label_reader)
-        self._survey_labels(reader, label_reader)
+        self.notes += survey_labels(reader, label_reader, label_column)
         labels = fit_labels(
             rows.labels(), self.reader.problem_type, source=source, saved=saved.labels if saved else None
         )
@@ -287,22 +305,14 @@ class _Preparation:
         self.notes += [note for note in reader.notes if note not in self.notes]
         return RowSplit("train", stream, source, label_reader), schema
 
-    def _survey_labels(self, reader: RowReader, label_reader: LabelReader) -> None:
-        """Read the labels of a streamed file once before training, and count the rows without one."""
-        source, column = reader.source, str(self.columns.label)
-        lacking = 0
-        for row in reader:
-            label = label_reader.read(row[column])
-            lacking += label is None
-            if label_reader.problem_type == REGRESSION:
-                checks.check_targets([label], [row[LINE_COLUMN]], source, column)
-        if lacking:
-            self.notes.append(f"{source}: {lacking} rows without a label left out")
-
     def _check_kept_columns(self, split: RowSplit) -> None:
         kept = split_names(self.arguments.keep_columns)
         if kept != ["all"]:
-            check_present(kept, split.rows.column_names, split.source)
+            check_present(kept, [name for name in split.rows.column_names if name != LINE_COLUMN], split.source)
+
+    def _note_repeated_ids(self, split: RowSplit) -> None:
+        if self.columns.id in split.rows.column_names:
+            self.notes += checks.note_repeated_ids(split.rows[str(self.columns.id)][:], split.source)
 
     def _sample(self, split: RowSplit) -> RowSplit:
         """Shuffle the training rows if asked, then keep the first n of the split if asked."""
@@ -318,19 +328,6 @@ class _Preparation:
         if not len(rows):
             raise UserError(f"no {split.name} rows are left", where=split.source, fix="check the notes above")
         return replace(split, rows=rows)
-
-
-def _checked_numbers(rows: Iterable[Row], numeric: Collection[str], source: str) -> Iterator[Row]:
-    for row in rows:
-        for name in numeric:
-            checks.check_number(row[name], name, f"{source}:{row[LINE_COLUMN]}")
-        yield row
-
-
-def _check_plain_text(columns: Columns, features: datasets.Features, source: str) -> None:
-    for name in columns.inputs:
-        if isinstance(features[name], datasets.List):
-            raise UserError(f"column {name!r} holds lists, not text", where=source, fix="join its items in the file")
 
 
 def _column_names(table: TabularSchema) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -114,14 +114,25 @@ def to_cell(value: Any, column: str, where: str) -> Cell:
         UserError: If the value is an object, or a list of something that is not plain.
     """
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else _mend_surrogates(value)
     if isinstance(value, list) and not any(isinstance(item, list) for item in value):
         return [str(to_cell(item, column, where)) for item in value]
     if isinstance(value, dict | list | bytes):
         kind = {dict: "an object", list: "a list of lists", bytes: "binary data"}[type(value)]
-        raise UserError(f"column {column!r} holds {kind}", where=where, fix="flatten it, or leave the column out")
+        raise UserError(
+            f"column {column!r} holds {kind}", where=where, fix=f"flatten it, or pass --remove_columns {column}"
+        )
     if value is None or value != value:  # only NaN differs from itself; parquet writers use it for a missing number
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def _mend_surrogates(text: str) -> str:
+    """Replace half a character, which JSON can hold (``\\ud800``) and UTF-8 cannot, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

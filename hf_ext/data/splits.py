@@ -76,9 +76,10 @@ def split_rows(
         result = _split_strata(strata, validation, test, generator)
     for side, wanted in (("train", True), ("validation", validation), ("test", test)):
         if wanted and not getattr(result, side):
+            rare = "".join(f"; {note}" for note in result.notes if "too rare" in note)
             raise UserError(
-                f"no row is left for {side} when {rows} rows are split",
-                fix="use larger files or other values of --validation_split and --test_split",
+                f"no row is left for {side} when {rows} rows are split{rare}",
+                fix="check the label column, use larger files, or other values of --validation_split and --test_split",
             )
     return result
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hf_ext.data import checks
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.files import stream_rows
 from hf_ext.data.labels import Label, LabelReader
-from hf_ext.data.rows import Row
+from hf_ext.data.rows import LINE_COLUMN, Row, RowReader
+from hf_ext.models.schema import REGRESSION
 
 
 @dataclass
@@ -39,3 +41,20 @@ class StreamedRows:
             label = self.reader.read(row[self.label_column])
             if label is not None:
                 yield label
+
+
+def survey_labels(reader: RowReader, label_reader: LabelReader, column: str) -> list[str]:
+    """Read the labels of a streamed file once before training, and give a note about the rows without one.
+
+    Raises:
+        UserError: If a label cell cannot be used, with its line.
+    """
+    lacking = 0
+    for row in reader:
+        lines = [row[LINE_COLUMN]]
+        checks.check_single_labels([row[column]], lines, reader.source, problem_type=label_reader.problem_type)
+        label = label_reader.read(row[column])
+        lacking += label is None
+        if label_reader.problem_type == REGRESSION:
+            checks.check_targets([label], lines, reader.source, column)
+    return [f"{reader.source}: {lacking} rows without a label left out"] if lacking else []

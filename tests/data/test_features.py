@@ -17,6 +17,7 @@ from hf_ext.data.features import (
     note_truncation,
 )
 from hf_ext.data.labels import LabelReader
+from hf_ext.errors import UserError
 from hf_ext.models.schema import (
     MULTI_LABEL,
     REGRESSION,
@@ -145,6 +146,15 @@ def test_length_is_limited_by_the_tokenizer(tokenizer):
     unlimited = build_tokenizer(WORDS, level="word", min_count=1)
     unlimited.model_max_length = int(1e30)
     assert limit_length(100, unlimited) == (100, [])
+    assert limit_length(100, unlimited, 60)[0] == 60
+    assert limit_length(100, tokenizer, 60)[0] == 16
+    assert limit_length(10, unlimited, 60) == (10, [])
+
+
+def test_a_cache_folder_that_cannot_be_made_is_answered(rows, tokenizer, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="name another --cache_dir"):
+        make_features(rows, FeatureEncoder(tokenizer, SCHEMA, 8, READER), cache_dir=tmp_path / "file" / "cache")
 
 
 # Cache

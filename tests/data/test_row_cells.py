@@ -69,3 +69,9 @@ def test_reading_gives_the_same_as_iterating():
 def test_reader_without_records_has_no_rows():
     with pytest.raises(UserError, match=r"^t.csv: no rows"):
         reader([]).read()
+
+
+def test_half_a_character_is_replaced_and_whole_ones_stay():
+    assert to_cell("a \ud800 b", "text", "a.jsonl:1") == "a \ufffd b"
+    assert to_cell("\ud83d\ude00 \ud83d", "text", "a.jsonl:1") == "😀 \ufffd"
+    assert to_cell("😀 好", "text", "a.jsonl:1") == "😀 好"

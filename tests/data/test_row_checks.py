@@ -4,7 +4,7 @@ import pytest
 
 from hf_ext.data import checks
 from hf_ext.errors import UserError
-from hf_ext.models.schema import REGRESSION, CategoricalColumn, LabelSchema, TabularSchema
+from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL, CategoricalColumn, LabelSchema, TabularSchema
 
 LABELS = LabelSchema(names=("a", "b"))
 
@@ -93,3 +93,24 @@ def test_labels_that_look_like_numbers_are_mentioned():
 def test_labels_that_look_like_texts_are_mentioned():
     many = [f"text {i}" for i in range(30)]
     assert "is this the label column?" in checks.note_odd_labels(many, LabelSchema(names=tuple(many)), "t.csv")[0]
+
+
+@pytest.mark.parametrize("problem_type", [SINGLE_LABEL, REGRESSION])
+def test_several_labels_in_a_row_are_refused_where_one_is_meant(problem_type):
+    cells = [["a"], [], "b", ["a", "b"]]
+    with pytest.raises(UserError, match=r"t.csv:5: 2 labels in one row \(a, b\)"):
+        checks.check_single_labels(cells, [2, 3, 4, 5], "t.csv", problem_type=problem_type)
+    checks.check_single_labels(cells[:3], [2, 3, 4], "t.csv", problem_type=problem_type)
+    checks.check_single_labels(cells, [2, 3, 4, 5], "t.csv", problem_type=MULTI_LABEL)
+
+
+def test_ids_that_name_several_rows_are_counted():
+    assert checks.note_repeated_ids(["a", "b"], "t.csv") == []
+    assert checks.note_repeated_ids(["a", "b", "b", "a"], "t.csv") == ["t.csv: 2 ids name several rows, the first 'a'"]
+
+
+def test_a_delimiter_that_no_cell_holds_is_said():
+    assert checks.note_unused_delimiter(["a;b", "a"], ";", "t.csv") == []
+    assert checks.note_unused_delimiter([["a"], ["b"]], ";", "t.csv") == []
+    assert checks.note_unused_delimiter(["a", "b"], None, "t.csv") == []
+    assert "--label_delimiter" in checks.note_unused_delimiter(["a;b", "a"], "|", "t.csv")[0]
