@@ -73,7 +73,8 @@ def classification_metrics(logits: ArrayLike, labels: ArrayLike) -> Metrics:
         "recall_weighted": averaged(metrics.recall_score, "weighted"),
         "precision_macro": averaged(metrics.precision_score, "macro"),
         "recall_macro": averaged(metrics.recall_score, "macro"),
-        "mcc": float(metrics.matthews_corrcoef(truth, guess)),
+        # scikit-learn warns where all rows have one and the same label, and says 0
+        "mcc": float(metrics.matthews_corrcoef(truth, guess)) if len({*truth, *guess}) > 1 else 0.0,
     }
     if scores.shape[1] > 1 and len(np.unique(truth)) == scores.shape[1] and np.isfinite(scores).all():
         chances = softmax(scores)
@@ -168,6 +169,13 @@ def score(problem_type: str, logits: ArrayLike, labels: ArrayLike) -> Metrics:
     if problem_type not in METRICS:
         raise ValueError(f"problem_type must be one of {PROBLEM_TYPES}, got {problem_type!r}.")
     return METRICS[problem_type](logits, labels)
+
+
+def metric_names(problem_type: str) -> tuple[str, ...]:
+    """Name the figures that a kind of task is scored by, where all of them are defined."""
+    targets = [[1, 0], [0, 1]] if problem_type == MULTI_LABEL else [0, 1]
+    guess = [[0.0], [1.0]] if problem_type == REGRESSION else [[1.0, 0.0], [0.0, 1.0]]
+    return tuple(score(problem_type, guess, targets))
 
 
 def build_compute_metrics(

@@ -158,7 +158,7 @@ def _csv_cell(value: Any) -> str:
     if _is_number(value):
         return f"{value:.6g}" if isinstance(value, float) else repr(value)
     if isinstance(value, list):
-        value = json.dumps(value, ensure_ascii=False)
+        value = json.dumps([float(_csv_cell(v)) if _is_number(v) else v for v in value], ensure_ascii=False)
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 

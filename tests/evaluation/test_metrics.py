@@ -238,3 +238,20 @@ def test_a_named_metric_gets_decisions_and_gives_plain_floats(monkeypatch, probl
     compute = ours.build_compute_metrics(problem_type, metric_name="mine")
     assert compute(EvalPrediction(logits, LABELS)) == {"rows": 3.0, "each": [1, 2]}
     assert asked["config_name"] == ("multilabel" if problem_type == MULTI_LABEL else None)
+
+
+@pytest.mark.parametrize("problem_type", PROBLEM_TYPES)
+def test_the_names_are_those_that_rows_in_general_position_give(problem_type):
+    generator = np.random.default_rng(0)
+    labels = {
+        SINGLE_LABEL: generator.integers(0, 3, 50),
+        MULTI_LABEL: generator.integers(0, 2, (50, 3)),
+        REGRESSION: generator.normal(size=50),
+    }[problem_type]
+    logits = generator.normal(size=(50, 1 if problem_type == REGRESSION else 3))
+    assert ours.metric_names(problem_type) == tuple(ours.score(problem_type, logits, labels))
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_one_label_are_scored_in_silence():
+    assert ours.classification_metrics([[2.0, 1.0]], [0])["mcc"] == 0.0

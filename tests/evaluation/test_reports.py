@@ -173,3 +173,8 @@ def test_summary_table_of_nothing_is_empty_and_ragged_rows_are_refused():
 @pytest.mark.parametrize(("text", "width"), [("abc", 3), ("体育", 4), ("Ａ", 2), ("e\u0301", 1), ("", 0)])
 def test_display_width(text, width):
     assert display_width(text) == width
+
+
+def test_scores_of_several_labels_have_six_digits_too(tmp_path):
+    write(tmp_path, labels=MULTI, logits=[[1.0, 2.0, -3.0]])
+    assert json.loads(read_csv(tmp_path)[0]["score"]) == [0.731059, 0.880797]
