@@ -10,13 +10,22 @@ Every flag of the official ``run_classification.py`` is here; ``--help`` lists t
 """
 
 from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.building import check_streaming, load_classifier, load_saved_schema, load_tokenizer, use_demo_data
+from hf_ext.cli.building import (
+    check_best_metric,
+    check_streaming,
+    load_classifier,
+    load_saved_schema,
+    load_tokenizer,
+    use_demo_data,
+)
+from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.outcome import Outcome
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.collators import ClassificationCollator
 from hf_ext.evaluation.metrics import build_compute_metrics
 from hf_ext.models.arguments import ModelArguments
+from hf_ext.models.positions import count_positions
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
 from hf_ext.training.trainer import ExtTrainer
 
@@ -49,12 +58,13 @@ def main(argv: list[str]) -> dict:
     outcome = Outcome(args)
 
     # 3. Data: read and check the rows; fit labels and columns on the training split only
-    saved = load_saved_schema(model_args)
-    if not data_args.names_data:
+    saved = load_saved_schema(model_args, trains=args.do_train)
+    if args.do_train and not data_args.names_data:
         use_demo_data(data_args)
     data = ClassificationData.from_arguments(
         data_args, saved=saved, needs=outcome.needs, cache_dir=model_args.cache_dir, token=model_args.token
     )
+    check_best_metric(args, data.schema.labels, data_args)
 
     # 4. Tokenizer: the model's own, or one built from the training text
     tokenizer = load_tokenizer(model_args, data)
@@ -69,25 +79,27 @@ def main(argv: list[str]) -> dict:
             cache_dir=outcome.cache_dir(model_args.cache_dir),
             overwrite=data_args.overwrite_cache,
             num_workers=data_args.preprocessing_num_workers,
+            positions=count_positions(model),
         )
     outcome.note(data.notes)
 
     # 7. Trainer
-    trainer = ExtTrainer(
-        model=model,
-        args=args,
-        train_dataset=features.get("train"),
-        eval_dataset=features.get("validation"),
-        data_collator=ClassificationCollator(
-            tokenizer,
-            pad_to_multiple_of=8 if args.fp16 else None,
-            max_length=data.schema.text.max_length if data_args.pad_to_max_length else None,
-        ),
-        processing_class=tokenizer,
-        compute_metrics=build_compute_metrics(
-            data.schema.labels.problem_type, metric_name=data_args.metric_name, cache_dir=model_args.cache_dir
-        ),
-    )
+    with blame_flags():
+        trainer = ExtTrainer(
+            model=model,
+            args=args,
+            train_dataset=features.get("train"),
+            eval_dataset=features.get("validation"),
+            data_collator=ClassificationCollator(
+                tokenizer,
+                pad_to_multiple_of=8 if args.fp16 else None,
+                max_length=data.max_length if data_args.pad_to_max_length else None,
+            ),
+            processing_class=tokenizer,
+            compute_metrics=build_compute_metrics(
+                data.schema.labels.problem_type, metric_name=data_args.metric_name, cache_dir=model_args.cache_dir
+            ),
+        )
 
     # 8. Train, evaluate, predict; write metrics, predictions and the model; say where they are
     if args.do_train:

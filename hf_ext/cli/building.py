@@ -12,13 +12,15 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.demo import prepare_demo
-from hf_ext.errors import UserError
+from hf_ext.errors import UserError, did_you_mean
+from hf_ext.evaluation.metrics import metric_names
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
 from hf_ext.models.loading import load_config, load_sequence_classifier
-from hf_ext.models.schema import TaskSchema
+from hf_ext.models.schema import LabelSchema, TaskSchema, has_classifier, labels_of_head
 from hf_ext.tokenization import build_tokenizer, read_word_vectors
+from hf_ext.training.arguments import ExtTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +49,43 @@ def check_streaming(arguments: DataArguments, max_steps: int) -> None:
         )
 
 
-def load_saved_schema(arguments: ModelArguments) -> TaskSchema | None:
-    """Read what a saved model knows of its data; None for a plain encoder and from scratch.
+def check_best_metric(args: ExtTrainingArguments, labels: LabelSchema, arguments: DataArguments) -> None:
+    """Refuse a ``metric_for_best_model`` that no evaluation will give, before hours are spent on the first one.
 
     Raises:
-        UserError: If ``model_name_or_path`` cannot be read.
+        UserError: Naming the nearest figure; metrics that ``metric_name`` loads are not known beforehand.
+    """
+    wanted = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    known = ("loss", *metric_names(labels.problem_type))
+    if wanted not in known and not arguments.metric_name:
+        raise UserError(f"--metric_for_best_model {wanted}: there is no such metric", fix=did_you_mean(wanted, known))
+
+
+def load_saved_schema(arguments: ModelArguments, *, trains: bool) -> TaskSchema | None:
+    """Read what a saved model knows of its data; None for a plain encoder and from scratch.
+
+    A classifier that hf_ext has not saved brings its labels only.
+
+    Args:
+        arguments: Which model.
+        trains: Whether this run trains it.
+
+    Raises:
+        UserError: If ``model_name_or_path`` cannot be read, or is an encoder without a classifier that this run
+            would not train either: its answers would be random.
     """
     try:
         config = load_config(arguments)
     except ValueError as error:
         raise UserError(str(error), fix="check --model_name_or_path") from error
-    return None if config is None else TaskSchema.from_config(config)
+    if config is None:
+        return None
+    if not trains and not has_classifier(config):
+        raise UserError(
+            f"{arguments.model_name_or_path!r} holds no trained classifier to evaluate or predict with",
+            fix="add --do_train, or name a model that was trained for classification",
+        )
+    return TaskSchema.from_config(config) or labels_of_head(config)
 
 
 def load_tokenizer(arguments: ModelArguments, data: ClassificationData) -> PreTrainedTokenizerBase:
@@ -118,6 +146,7 @@ def load_classifier(
         model = load_sequence_classifier(
             arguments, schema, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id or 0
         )
+        _compare_vocabulary(model, tokenizer)
         if vectors:
             set_word_vectors(cast(RecurrentEncoder, model.encoder), vectors)
         if arguments.freeze_encoder:
@@ -126,3 +155,13 @@ def load_classifier(
     except ValueError as error:
         raise UserError(str(error)) from error
     return model
+
+
+def _compare_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    if rows is not None and len(tokenizer) > rows:
+        logger.warning(
+            "This tokenizer has %d tokens, the model knows %d; any other would stop the run: check --tokenizer_name.",
+            len(tokenizer),
+            rows,
+        )

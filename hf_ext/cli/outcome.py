@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from transformers import Trainer
 
+from hf_ext.cli.faults import blame_run
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
 from hf_ext.errors import UserError
@@ -71,9 +72,9 @@ class Outcome:
 
     def train(self, trainer: Trainer, data: ClassificationData) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
-        resume = self.args.resume_from_checkpoint
-        resume = True if str(resume).lower() in ("true", "last") else resume
-        metrics = trainer.train(resume_from_checkpoint=resume).metrics
+        self._check_steps(data)
+        with blame_run():
+            metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
         trainer.save_model()
         if not data_is_streamed(data):
             metrics["train_samples"] = len(data.splits["train"].rows)
@@ -84,7 +85,8 @@ class Outcome:
 
     def evaluate(self, trainer: Trainer, data: ClassificationData) -> None:
         """Evaluate on the validation split, and each checkpoint too when ``eval_all_checkpoints`` asks for it."""
-        metrics = trainer.evaluate(metric_key_prefix="eval")
+        with blame_run():
+            metrics = trainer.evaluate(metric_key_prefix="eval")
         metrics["eval_samples"] = len(data.splits["validation"].rows)
         self._record(trainer, "eval", metrics)
         if self.args.eval_all_checkpoints:
@@ -92,7 +94,8 @@ class Outcome:
 
     def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
         """Predict the test rows in input order, write them, and score those that have a label."""
-        output = trainer.predict(features, metric_key_prefix="predict")
+        with blame_run():
+            output = trainer.predict(features, metric_key_prefix="predict")
         logits = first_array(output.predictions)
         metrics = {**(output.metrics or {}), "predict_samples": len(logits)}
         labels = data.labels("test")
@@ -135,6 +138,16 @@ class Outcome:
         rows = sorted(path.name for path in self.folder.glob("predict*") if path.suffix != ".json")
         if rows:
             logger.warning("%s in %s are uploaded with the model.", ", ".join(rows), self.folder)
+
+    def _check_steps(self, data: ClassificationData) -> None:
+        if data_is_streamed(data) or not self.args.dataloader_drop_last:
+            return
+        batch, rows = self.args.train_batch_size * self.args.world_size, len(data.splits["train"].rows)
+        if rows < batch:
+            raise UserError(
+                f"{rows} training rows do not fill one batch of {batch}, and --dataloader_drop_last drops the rest",
+                fix="lower --per_device_train_batch_size, or leave out --dataloader_drop_last",
+            )
 
     def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
         trainer.log_metrics(split, metrics)

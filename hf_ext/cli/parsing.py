@@ -29,13 +29,15 @@ FOREIGN_SUFFIXES = (".py", ".ini", ".cfg", ".conf", ".toml")
 class ScriptArgumentParser(HfArgumentParser):
     """An ``HfArgumentParser`` that answers a mistake in one line instead of the wall of all flags."""
 
+    where = "command line"  # what is being read, for messages
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print.
 
         Raises:
             UserError: Always.
         """
-        raise UserError(message, where="command line", fix="--help lists the flags")
+        raise UserError(message, where=self.where, fix="--help lists the flags")
 
 
 def parse_arguments(
@@ -70,6 +72,9 @@ def parse_arguments(
         written, more = translate_legacy_flags(_as_words(settings, actions))
         _refuse_unknown(written, actions, where=str(config_file))
         notices += more
+        parser.where = str(config_file)  # where a value of the wrong type stands
+        parser.parse_known_args(written)
+        parser.where = "command line"
     for notice in dict.fromkeys(notices):
         logger.warning(notice)
     given = [*written, *typed]
@@ -85,7 +90,8 @@ def _fill(parser: HfArgumentParser, words: list[str], actions: Mapping[str, Acti
         *filled, rest = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
     except UserError:
         raise
-    except (ValueError, TypeError) as error:  # from __post_init__ of a dataclass
+    # from __post_init__ of a dataclass; the others where a flag asks for a package or a file that is not there
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         raise UserError(" ".join(str(error).split()), where="arguments") from error
     _refuse_unknown(rest, actions, where="command line")
     if rest:
@@ -128,7 +134,11 @@ def _split_config_file(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        settings = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        if path.suffix.lower() == ".json":
+            settings = json.loads(text, object_pairs_hook=lambda pairs: _without_repeats(pairs, path))
+        else:
+            settings = yaml.safe_load(text)
+            _check_repeats(yaml.compose(text, Loader=yaml.SafeLoader), path)
     except FileNotFoundError:
         raise UserError("no such file", where=str(path), fix="check the path of the configuration") from None
     except json.JSONDecodeError as error:
@@ -141,6 +151,25 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise UserError("holds no settings", where=str(path), fix="write one `flag: value` a line")
     return settings
+
+
+def _without_repeats(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    settings = dict(pairs)
+    if len(settings) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{twice!r} stands there twice", where=str(path), fix="keep one of them")
+    return settings
+
+
+def _check_repeats(node: yaml.Node | None, path: Path) -> None:
+    """Refuse a YAML key that stands twice, of which PyYAML would quietly take the last."""
+    seen = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.value in seen:
+            where = f"{path}:{key.start_mark.line + 1}"
+            raise UserError(f"{key.value!r} stands there twice", where=where, fix="keep one of them")
+        seen.add(key.value)
 
 
 def _as_words(settings: Mapping[str, Any], actions: Mapping[str, Action]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.trainer_utils import HubStrategy, IntervalStrategy
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import HubStrategy, IntervalStrategy, get_last_checkpoint
 
 from hf_ext.errors import UserError
 
@@ -61,7 +63,9 @@ class ExtTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         self._check_counts()
+        self._check_what_is_asked()
         self._settle_device()
+        self._settle_resume()
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
@@ -75,6 +79,26 @@ class ExtTrainingArguments(TrainingArguments):
                 "token in it; use --hub_strategy end."
             )
 
+    def _check_what_is_asked(self) -> None:
+        """Refuse values out of range, and flags that would quietly do nothing."""
+        if self.max_steps <= 0 and self.num_train_epochs <= 0:
+            raise ValueError(f"--num_train_epochs must be positive, got {self.num_train_epochs}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"--seed must be from 0 to 2**32 - 1, got {self.seed}.")
+        if self.dataloader_num_workers < 0:
+            raise ValueError(f"--dataloader_num_workers must not be negative, got {self.dataloader_num_workers}.")
+        if self.learning_rate < 0:
+            raise ValueError(f"--learning_rate must not be negative, got {self.learning_rate}.")
+        if self.load_best_model_at_end and IntervalStrategy.NO in (self.eval_strategy, self.save_strategy):
+            raise ValueError(
+                "--load_best_model_at_end needs evaluations and checkpoints to choose from: add --eval_strategy epoch "
+                "--save_strategy epoch."
+            )
+        if self.prediction_loss_only and self.do_predict:
+            raise ValueError("--prediction_loss_only leaves nothing to write for --do_predict; leave one of them out.")
+        if self.eval_all_checkpoints and not self.do_eval and self.eval_strategy == IntervalStrategy.NO:
+            raise ValueError("--eval_all_checkpoints needs --do_eval.")
+
     def _check_counts(self) -> None:
         names = ["gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"]
         if self.early_stopping_patience is not None:
@@ -83,29 +107,65 @@ class ExtTrainingArguments(TrainingArguments):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}.")
 
+    def _settle_resume(self) -> None:
+        """Read ``true``, ``last`` and ``false``, which a command line can only say as text."""
+        word = str(self.resume_from_checkpoint).lower()
+        if word in ("true", "last"):
+            self.resume_from_checkpoint = True  # type: ignore[assignment]
+        elif word in ("false", "none", ""):
+            self.resume_from_checkpoint = None
+
     def _settle_device(self) -> None:
         if not torch.accelerator.is_available():
             self.use_cpu = True
 
 
 def check_output_dir(args: ExtTrainingArguments) -> None:
-    """Refuse to train over an earlier run's checkpoints or model.
+    """Refuse a folder that cannot be written, and to train over an earlier run's checkpoints or model.
 
-    Nothing happens when the run does not train, resumes, or has leave to overwrite.
+    An earlier run is no obstacle when this one does not train, resumes, or has leave to overwrite.
 
     Raises:
-        UserError: If the output folder holds ``checkpoint-*`` folders or model weights.
+        UserError: If the output folder is a file or write-protected, holds ``checkpoint-*`` folders or model weights,
+            or there is no checkpoint to resume from.
     """
-    if not args.do_train or args.resume_from_checkpoint or args.overwrite_output_dir:
-        return
     folder = Path(args.output_dir or ".")
+    _check_writable(folder)
+    if not args.do_train:
+        return
+    if args.resume_from_checkpoint:
+        _check_resume(args.resume_from_checkpoint, folder)
+        return
     found = next((path for pattern in ("checkpoint-*", *WEIGHT_FILES) for path in sorted(folder.glob(pattern))), None)
-    if found is not None:
+    if found is not None and not args.overwrite_output_dir:
         raise UserError(
             f"the output folder already holds {found.name}",
             where=str(folder),
             fix="continue it with --resume_from_checkpoint, replace it with --overwrite_output_dir, "
             "or name another --output_dir",
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        what = "cannot be written to" if existing.is_dir() else "is a file, not a folder"
+        raise UserError(what, where=str(existing), fix="name another --output_dir")
+
+
+def _check_resume(checkpoint: str | bool, folder: Path) -> None:
+    if checkpoint is True:
+        if not (folder.is_dir() and get_last_checkpoint(str(folder))):
+            raise UserError(
+                "no checkpoint to resume from",
+                where=str(folder),
+                fix="leave out --resume_from_checkpoint to start anew",
+            )
+    elif not (Path(str(checkpoint)) / TRAINER_STATE_NAME).is_file():
+        raise UserError(
+            f"not a checkpoint (no {TRAINER_STATE_NAME})",
+            where=str(checkpoint),
+            fix="give --resume_from_checkpoint a checkpoint-N folder, or true for the last one in --output_dir",
         )
 
 

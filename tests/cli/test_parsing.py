@@ -130,7 +130,9 @@ def test_a_wrong_flag_is_answered_in_one_line(argv, message):
         ("a.json", '{"seed": 1,}', "a.json:1: broken JSON"),
         ("a.yaml", "- 1\n", "holds no settings"),
         ("a.yaml", "", "holds no settings"),
-        ("a.yaml", "seed: many\n", "invalid int value: 'many'"),
+        ("a.yaml", "seed: many\n", "a.yaml: .*invalid int value: 'many'"),
+        ("a.yaml", "seed: 1\ndo_train: true\nseed: 2\n", "a.yaml:3: 'seed' stands there twice"),
+        ("a.json", '{"seed": 1, "seed": 2}', "a.json: 'seed' stands there twice"),
     ],
 )
 def test_a_broken_file_is_answered_with_its_place(tmp_path, name, content, message):

@@ -263,3 +263,32 @@ def test_seeds_make_runs_equal(files, out):
     run(files, out.with_name("again"), *SCRATCH, "--max_steps", "5", "--seed", "3")
     left, right = out, out.with_name("again")
     assert (left / "model.safetensors").read_bytes() == (right / "model.safetensors").read_bytes()
+
+
+def test_predicting_without_a_test_file_asks_for_one_instead_of_the_demo(files, out, tiny_bert):
+    run(files, out, "--model_name_or_path", tiny_bert, "--max_steps", "1")
+    with pytest.raises(UserError, match="--do_predict requires test rows"):
+        run_main("--model_name_or_path", out, "--do_predict", "--use_cpu", "--output_dir", out)
+
+
+def test_texts_longer_than_the_model_are_cut_whatever_the_tokenizer_claims(tmp_path, out, tiny_bert):
+    rows = [{"text": "this book is lovely " * 100, "label": "a"}, {"text": "this pen", "label": "b"}] * 4
+    path = write_csv(tmp_path / "long.csv", rows)
+    files = ["--train_file", path, "--validation_file", path, "--test_file", path]
+    results = run(files, out, "--model_name_or_path", tiny_bert, "--max_steps", "1", "--pad_to_max_length")
+    assert results["predict"]["predict_samples"] == 8
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--report_to", "wanbd"], "wanbd is not supported"),
+        (["--dataloader_drop_last", "--per_device_train_batch_size", "500"], "do not fill one batch of 500"),
+        (["--metric_for_best_model", "f1_wheighted"], "did you mean 'f1_weighted'"),
+        (["--resume_from_checkpoint", "nowhere"], "not a checkpoint"),
+    ],
+)
+def test_flags_that_transformers_stumbles_over_are_answered(files, out, tiny_bert, flags, words):
+    with pytest.raises(UserError, match=words) as caught:
+        run(files, out, "--model_name_or_path", tiny_bert, "--max_steps", "1", *flags)
+    assert "\n" not in str(caught.value)

@@ -126,7 +126,7 @@ def test_training_over_an_earlier_run_is_refused_with_three_remedies(arguments, 
     [
         {"do_train": False, "do_predict": True},
         {"do_train": True, "overwrite_output_dir": True},
-        {"do_train": True, "resume_from_checkpoint": "checkpoint-500"},
+        {"do_train": True, "resume_from_checkpoint": "true"},
     ],
 )
 def test_an_earlier_run_is_no_obstacle_to_evaluation_resume_or_overwriting(arguments, tmp_path, changes):
@@ -145,3 +145,45 @@ def test_an_empty_or_missing_folder_is_fine(arguments, tmp_path, exists):
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
 def test_without_an_accelerator_processes_form_one_group_on_the_cpu(arguments):
     assert arguments(use_cpu=False).use_cpu
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_train_epochs": 0, "max_steps": -1}, "--num_train_epochs must be positive"),
+        ({"num_train_epochs": -1, "max_steps": -1}, "--num_train_epochs must be positive"),
+        ({"learning_rate": -1.0}, "--learning_rate must not be negative"),
+        ({"load_best_model_at_end": True, "save_strategy": "no"}, "needs evaluations and checkpoints"),
+        ({"prediction_loss_only": True, "do_predict": True}, "leaves nothing to write"),
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"dataloader_num_workers": -1}, "--dataloader_num_workers must not be negative"),
+        ({"eval_all_checkpoints": True}, "--eval_all_checkpoints needs --do_eval"),
+    ],
+)
+def test_flags_out_of_range_or_without_effect_are_refused(arguments, changes, words):
+    with pytest.raises(ValueError, match=words):
+        arguments(**changes)
+
+
+def test_steps_alone_decide_the_length_of_a_run(arguments):
+    assert arguments(max_steps=3, num_train_epochs=0).max_steps == 3
+
+
+@pytest.mark.parametrize(("word", "value"), [("true", True), ("last", True), ("False", None), ("c-3", "c-3")])
+def test_resume_takes_words(arguments, word, value):
+    assert arguments(resume_from_checkpoint=word).resume_from_checkpoint == value
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("true", "no checkpoint to resume from"), ("nope/c-3", "not a checkpoint")]
+)
+def test_a_checkpoint_that_is_not_there_is_refused_before_the_data_are_read(arguments, word, words):
+    with pytest.raises(UserError, match=words):
+        check_output_dir(arguments(do_train=True, resume_from_checkpoint=word))
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_an_output_folder_that_is_a_file_is_refused(arguments, tmp_path, below):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: is a file, not a folder – name another --output_dir"):
+        check_output_dir(arguments(output_dir=str(tmp_path / "file" / below), do_predict=True))
