@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from .configuration import ExtConfig
+from .linear import init_weights as init_linear_weights
 from .packing import init_weights as init_recurrent_weights
 from .tabular import init_weights as init_tabular_weights
 from .wide import init_weights as init_wide_weights
@@ -125,6 +126,7 @@ class ExtPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         # Loading builds on no memory at all; whatever is not set here is garbage (GRU weights, buffers).
         super()._init_weights(module)
+        init_linear_weights(module)
         init_recurrent_weights(module)
         init_tabular_weights(module)
         init_wide_weights(module)

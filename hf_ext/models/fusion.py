@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .linear import GlorotLinear
+
 
 class Fusion(nn.Module):
     """Join the vector of the text and the vector of the table; the contract of every fusion.
@@ -60,8 +62,8 @@ class GatedFusion(Fusion):
 
     def __init__(self, *, text_size: int, table_size: int) -> None:
         super().__init__(text_size)
-        self.shift = nn.Sequential(nn.Linear(table_size, text_size), nn.ReLU(), nn.Linear(text_size, text_size))
-        self.gate = nn.Linear(text_size + table_size, text_size)
+        self.shift = nn.Sequential(GlorotLinear(table_size, text_size), nn.ReLU(), GlorotLinear(text_size, text_size))
+        self.gate = GlorotLinear(text_size + table_size, text_size)
 
     def forward(self, text: Tensor, table: Tensor) -> Tensor:
         """Join a batch; see ``Fusion``."""
@@ -83,9 +85,9 @@ class AttentionFusion(Fusion):
 
     def __init__(self, *, text_size: int, table_size: int) -> None:
         super().__init__(text_size)
-        self.query = nn.Linear(text_size, text_size)
-        self.text = nn.Linear(text_size, text_size)
-        self.table = nn.Linear(table_size, text_size)
+        self.query = GlorotLinear(text_size, text_size)
+        self.text = GlorotLinear(text_size, text_size)
+        self.table = GlorotLinear(table_size, text_size)
 
     def forward(self, text: Tensor, table: Tensor) -> Tensor:
         """Join a batch; see ``Fusion``."""

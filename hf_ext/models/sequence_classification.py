@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification
-from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
 from .base import ExtPreTrainedModel
 from .configuration import ExtConfig
 from .fusion import build_fusion
+from .linear import GlorotLinear
 from .poolers import build_pooler
 from .schema import IGNORED_LABEL, MULTI_LABEL, SINGLE_LABEL
 from .tabular import TabularEncoder
@@ -112,11 +112,6 @@ class ExtForSequenceClassification(ExtPreTrainedModel):
             )
         return wide(input_ids, attention_mask)
 
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, OutputLinear):
-            module.reset_parameters()
-
     def _join_columns(self, pooled: Tensor, category_ids: Tensor | None, numeric_values: Tensor | None) -> Tensor:
         if self.tabular is not None and self.fusion is not None:
             return self.fusion(pooled, self.tabular(category_ids, numeric_values))
@@ -186,25 +181,11 @@ def _build_wide(config: ExtConfig) -> NgramLogits | None:
     )
 
 
-class OutputLinear(nn.Linear):
-    """A layer between the joined vector and the logits, started at the scale of its own width.
-
-    Glorot-uniform (Glorot and Bengio, 2010, AISTATS, equation 16). The encoders' own 0.02 suits wide layers between
-    norms; three narrow ones without a norm would pass on next to nothing, and table columns would go unheard.
-    """
-
-    def reset_parameters(self) -> None:
-        """Start the layer anew."""
-        init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-
 def _build_output_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width, next_width in pairwise(sizes[:-1]):
-        layers += [nn.Dropout(dropout), OutputLinear(width, next_width), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Dropout(dropout), OutputLinear(sizes[-2], sizes[-1]))
+        layers += [nn.Dropout(dropout), GlorotLinear(width, next_width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Dropout(dropout), GlorotLinear(sizes[-2], sizes[-1]))
 
 
 AutoModelForSequenceClassification.register(ExtConfig, ExtForSequenceClassification, exist_ok=True)

@@ -12,7 +12,8 @@ from transformers import AutoModel
 
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.configuration import ExtConfig
-from hf_ext.models.sequence_classification import ExtForSequenceClassification, OutputLinear
+from hf_ext.models.linear import GlorotLinear, init_weights
+from hf_ext.models.sequence_classification import ExtForSequenceClassification
 
 
 def test_a_unit_signal_reaches_the_logits_of_a_narrow_stack():
@@ -32,7 +33,7 @@ def test_a_unit_signal_reaches_the_logits_of_a_narrow_stack():
 @pytest.mark.parametrize("hidden", ["", "24", "24,8"])
 def test_the_start_is_glorot_uniform(hidden):
     model = build(encoder_config("bert"), classifier_hidden_sizes=hidden)
-    layers = [layer for layer in model.output_layers if isinstance(layer, OutputLinear)]
+    layers = [layer for layer in model.output_layers if isinstance(layer, GlorotLinear)]
     assert len(layers) == 1 + len([size for size in hidden.split(",") if size])
     for layer in layers:
         bound = math.sqrt(6 / (layer.in_features + layer.out_features))
@@ -46,7 +47,21 @@ def test_the_start_holds_over_a_loaded_encoder_too(tmp_path):
     arguments = ModelArguments(classifier_hidden_sizes="24")
     config = ExtConfig.from_arguments(arguments, encoder_config("bert"), task(columns=COLUMNS))
     model = ExtForSequenceClassification.from_pretrained(tmp_path, config=config)
-    for layer in model.output_layers:
-        if isinstance(layer, OutputLinear):
+    for layer in model.modules():
+        if isinstance(layer, GlorotLinear):
             bound = math.sqrt(6 / (layer.in_features + layer.out_features))
             assert 0.5 * bound < layer.weight.abs().max() <= bound
+
+
+@pytest.mark.parametrize("fusion", ["gated", "attention"])
+def test_columns_and_text_are_heard_alike_at_the_start(fusion):
+    model = build(encoder_config("bert"), task(columns=COLUMNS), fusion=fusion)
+    text = torch.randn(500, model.text_pooler.output_size, requires_grad=True)
+    table = torch.randn(500, model.tabular.output_size, requires_grad=True)
+    model.fusion(text, table).square().sum().backward()
+    assert 0.02 < table.grad.norm() / text.grad.norm() < 50
+
+
+def test_other_layers_are_not_ours():
+    assert not init_weights(nn.Linear(2, 2))
+    assert init_weights(GlorotLinear(2, 2, bias=False))

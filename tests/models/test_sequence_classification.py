@@ -354,7 +354,7 @@ def test_hidden_layers_of_the_classifier_have_the_asked_sizes():
     layers = build(recurrent_config(), pooler="mean", classifier_hidden_sizes="8,5").output_layers
     linear = [(layer.in_features, layer.out_features) for layer in layers if isinstance(layer, torch.nn.Linear)]
     assert linear == [(12, 8), (8, 5), (5, 3)]
-    assert [type(layer).__name__ for layer in layers[:3]] == ["Dropout", "Linear", "ReLU"]
+    assert [type(layer).__name__ for layer in layers[:3]] == ["Dropout", "GlorotLinear", "ReLU"]
 
 
 def test_encoder_is_built_without_its_pooling_layer_and_in_the_dtype_of_the_head():
