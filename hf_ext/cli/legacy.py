@@ -42,6 +42,7 @@ LEGACY_FLAGS: dict[str, Legacy] = {
     "include_inputs_for_metrics": Legacy("include_for_metrics", "inputs", switch=True),
     "torchdynamo": Legacy("torch_compile_backend"),
     "evaluate_during_training": Legacy("eval_strategy", "steps", switch=True),
+    "lrf": Legacy("min_lr_ratio", note="the floor of --lr_scheduler_type cosine"),
     # gone, and nothing is lost
     "fp16_opt_level": Legacy(None, note="apex is gone; --fp16 and --bf16 use torch's own mixed precision"),
     "fp16_backend": Legacy(None, note="--fp16 uses torch's own mixed precision"),

@@ -6,11 +6,14 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.faults import blame_run
 from hf_ext.data.arguments import DataArguments
@@ -21,6 +24,7 @@ from hf_ext.evaluation.metrics import first_array, score
 from hf_ext.evaluation.reports import summary_table, write_predictions
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from hf_ext.training.loss_watch import NonFiniteLossError
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +76,7 @@ class Outcome:
 
     def train(self, trainer: Trainer, data: ClassificationData) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
-        self._check_steps(data)
-        with blame_run():
+        with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
         trainer.save_model()
         if not data_is_streamed(data):
@@ -139,16 +142,6 @@ class Outcome:
         if rows:
             logger.warning("%s in %s are uploaded with the model.", ", ".join(rows), self.folder)
 
-    def _check_steps(self, data: ClassificationData) -> None:
-        if data_is_streamed(data) or not self.args.dataloader_drop_last:
-            return
-        batch, rows = self.args.train_batch_size * self.args.world_size, len(data.splits["train"].rows)
-        if rows < batch:
-            raise UserError(
-                f"{rows} training rows do not fill one batch of {batch}, and --dataloader_drop_last drops the rest",
-                fix="lower --per_device_train_batch_size, or leave out --dataloader_drop_last",
-            )
-
     def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
         trainer.log_metrics(split, metrics)
         trainer.save_metrics(split, metrics)
@@ -158,18 +151,35 @@ class Outcome:
         """Score every ``checkpoint-N`` of the output folder, then put the final weights back."""
         model = trainer.accelerator.unwrap_model(trainer.model)
         final = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        scores = {}
-        folders = sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
-        for folder in folders:
-            model.load_state_dict(type(model).from_pretrained(folder).state_dict())
-            scores[folder.name] = trainer.evaluate(metric_key_prefix="eval")
-        model.load_state_dict(final)
-        if trainer.is_world_process_zero():
+        state, scores = trainer.state, {}
+        ended_at = state.global_step, state.epoch
+        try:
+            for folder in self._checkpoints():
+                model.load_state_dict(type(model).from_pretrained(folder).state_dict())
+                saved = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+                state.global_step, state.epoch = saved["global_step"], saved["epoch"]  # what logs and trackers name
+                scores[folder.name] = trainer.evaluate(metric_key_prefix="eval")
+        finally:
+            model.load_state_dict(final)
+            state.global_step, state.epoch = ended_at
+        if not scores:
+            logger.warning(
+                "--eval_all_checkpoints: there is no checkpoint in %s; save with --save_strategy.", self.folder
+            )
+        elif trainer.is_world_process_zero():
             self._write_json("eval_all_checkpoints.json", scores)
-            rows = [[name, *map(_short, metrics.values())] for name, metrics in scores.items()]
-            if rows:
-                header = ["checkpoint", *(name.removeprefix("eval_") for name in next(iter(scores.values())))]
-                sys.stdout.write(summary_table([header, *rows]) + "\n")
+            first = next(iter(scores.values()))
+            shown = [name for name in first if not name.endswith(("_runtime", "_per_second", "epoch"))]
+            header = ["checkpoint", *(name.removeprefix("eval_") for name in shown)]
+            rows = [[name, *(_short(metrics.get(column)) for column in shown)] for name, metrics in scores.items()]
+            sys.stdout.write(summary_table([header, *rows]) + "\n")
+
+    def _checkpoints(self) -> list[Path]:
+        """Give the ``checkpoint-N`` folders, the oldest first."""
+        numbers = [path.name.rpartition("-")[2] for path in self.folder.glob("checkpoint-*")]
+        return [
+            self.folder / f"checkpoint-{n}" for n in sorted(int(number) for number in numbers if number.isdecimal())
+        ]
 
     def _floor(self, trainer: Trainer, data: ClassificationData) -> None:
         if "train" not in data.splits or data_is_streamed(data):
@@ -208,6 +218,22 @@ class Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
         self.files[name] = path
+
+
+@contextmanager
+def blame_rows(data: ClassificationData) -> Iterator[None]:
+    """Add file and lines to an error about training rows.
+
+    Raises:
+        NonFiniteLossError: The same one, with a place.
+    """
+    try:
+        yield
+    except NonFiniteLossError as error:
+        where = data.locate("train", error.alone or error.rows)
+        if where is None:
+            raise
+        raise error.at(where) from error
 
 
 def data_is_streamed(data: ClassificationData) -> bool:

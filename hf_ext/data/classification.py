@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from hf_ext.models.schema import TaskSchema
 __all__ = ["ClassificationData", "RowSplit"]
 
 Target = int | float | list[float] | None
+
+LOCATED_ROWS = 5
 
 
 @dataclass
@@ -159,6 +161,14 @@ class ClassificationData:
         asked = split_names(self.arguments.keep_columns)
         names = [name for name in cells if name != LINE_COLUMN] if asked == ["all"] else asked
         return {name: [",".join(c) if isinstance(c, list) else c for c in cells[name]] for name in names}
+
+    def locate(self, split: str, rows: Sequence[int]) -> str | None:
+        """Give ``file:line`` of the first of some rows, and the lines of a few more; None if they are streamed."""
+        cells = self.splits[split].rows
+        if not rows or isinstance(cells, datasets.IterableDataset):
+            return None
+        lines = [str(cells[row][LINE_COLUMN]) for row in rows[:LOCATED_ROWS]]
+        return f"{self.splits[split].source}:{', '.join(lines)}{', …' if len(rows) > LOCATED_ROWS else ''}"
 
     def _columns(self, split: str) -> Mapping[str, Any]:
         rows = self.splits[split].rows

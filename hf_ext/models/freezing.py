@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
+from .layers import embedding_weights, layer_stack
+
 
 def freeze_encoder(model: PreTrainedModel, layers: str | int) -> int:
     """Take the encoder, or its embeddings and first layers, out of training.
@@ -41,23 +43,11 @@ def freeze_encoder(model: PreTrainedModel, layers: str | int) -> int:
 
 
 def _lower_part(encoder: nn.Module, count: int) -> list[nn.Parameter]:
-    path, stack = _layer_stack(encoder)
+    _, stack = layer_stack(encoder)
     if count:
         _check_count(encoder.config, len(stack), count)
     lower = [weight for layer in stack[:count] for weight in layer.parameters()]
-    embedding = [
-        weight
-        for name, weight in encoder.named_parameters()
-        # by name, not by get_input_embeddings(): positions, segments and their norm come before the layers too
-        if "emb" in name and not name.startswith(f"{path}.")
-    ]
-    return embedding + lower
-
-
-def _layer_stack(encoder: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Find the layers: the longest list of modules, the outermost of equals."""
-    lists = [(name, module) for name, module in encoder.named_modules() if isinstance(module, nn.ModuleList)]
-    return max(lists, key=lambda named: len(named[1]), default=("", nn.ModuleList()))
+    return list(embedding_weights(encoder).values()) + lower
 
 
 def _check_count(config: Any, available: int, count: int) -> None:

@@ -12,14 +12,26 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, get_last_checkpoint
 
 from hf_ext.errors import UserError
+from hf_ext.training.argument_groups import (
+    ARGUMENT_GROUPS,
+    AdversarialArguments,
+    LossArguments,
+    OptimizationArguments,
+    RegularizationArguments,
+)
+from hf_ext.training.checkpoint_choice import check_averaging
+from hf_ext.training.ema import check_ema
+from hf_ext.training.optimization import settle_min_lr
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse"})
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(repr=False)  # a generated repr would print the Hub token, which the parent's hides
-class ExtTrainingArguments(TrainingArguments):
-    """How a run is trained: transformers' arguments and ours.
+class ExtTrainingArguments(
+    AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments, TrainingArguments
+):
+    """How a run is trained: transformers' arguments, and the groups of ours in ``argument_groups``.
 
     Defaults that differ from the parent:
 
@@ -47,7 +59,12 @@ class ExtTrainingArguments(TrainingArguments):
         default=False, metadata={"help": "After training, evaluate every checkpoint in the output folder."}
     )
     stop_on_nonfinite_loss: bool = field(
-        default=True, metadata={"help": "Stop with an error as soon as the logged training loss is NaN or infinite."}
+        default=True,
+        metadata={"help": "Stop with an error at the first step whose loss is NaN or infinite, before it does harm."},
+    )
+    loss_window: int = field(default=100, metadata={"help": "Optimizer steps over which the shown mean loss is taken."})
+    write_train_log: bool = field(
+        default=True, metadata={"help": "Write every logged figure to train_log.jsonl in the output folder."}
     )
 
     restore_callback_states_from_checkpoint: bool = field(
@@ -62,6 +79,8 @@ class ExtTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        for group in ARGUMENT_GROUPS:
+            group.__post_init__(self)
         self._check_counts()
         self._check_what_is_asked()
         self._settle_device()
@@ -70,7 +89,10 @@ class ExtTrainingArguments(TrainingArguments):
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = _greater_is_better(self.metric_for_best_model)
-        super().__post_init__()
+        settle_min_lr(self)
+        TrainingArguments.__post_init__(self)  # by name: the groups stand before it and were asked above
+        check_averaging(self)
+        check_ema(self)
         if self.early_stopping_patience is not None and self.eval_strategy == IntervalStrategy.NO:
             raise ValueError("--early_stopping_patience needs evaluations: add --eval_strategy epoch (or steps).")
         if self.push_to_hub and self.hub_strategy != HubStrategy.END:
@@ -101,6 +123,7 @@ class ExtTrainingArguments(TrainingArguments):
 
     def _check_counts(self) -> None:
         names = ["gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"]
+        names.append("loss_window")
         if self.early_stopping_patience is not None:
             names.append("early_stopping_patience")
         for name in names:

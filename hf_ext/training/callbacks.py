@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
-from hf_ext.errors import UserError
 from hf_ext.training.arguments import ExtTrainingArguments
+from hf_ext.training.loss_watch import LossWatch
+from hf_ext.training.loss_window import LossWindow
+from hf_ext.training.progress import show_progress
+from hf_ext.training.train_log import TrainLog
 
 
-class NonFiniteLossCallback(TrainerCallback):
-    """Stop the run at the first logged training loss that is NaN or infinite.
+class EarlyStopping(EarlyStoppingCallback):
+    """Stop after ``early_stopping_patience`` evaluations without a better metric.
 
-    The logged loss is the mean over all processes, so every process stops at the same step. A fault is seen at
-    the next log (``logging_steps`` optimizer steps), before anything else happens at that step.
+    A resumed run goes on counting where it was, but with the patience and the threshold of its own arguments: the
+    parent takes those of the checkpoint, whatever the flags say now.
     """
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Look at ``loss`` (while training) and ``train_loss`` (at the end) in what is being logged.
-
-        Raises:
-            UserError: If one of them is not finite.
-        """
-        for name in ("loss", "train_loss"):
-            value = (logs or {}).get(name)
-            if value is not None and not math.isfinite(value):
-                raise UserError(
-                    f"the training loss is {value} at step {state.global_step}",
-                    fix="lower --learning_rate, look for extreme numbers in the data, or train without fp16 "
-                    "(--stop_on_nonfinite_loss False trains on)",
-                )
+        """Take patience and threshold from the arguments."""
+        if isinstance(args, ExtTrainingArguments) and args.early_stopping_patience is not None:
+            self.early_stopping_patience = args.early_stopping_patience
+            self.early_stopping_threshold = args.early_stopping_threshold
+        super().on_train_begin(args, state, control, **kwargs)
 
 
 def callbacks_from(args: TrainingArguments) -> list[TrainerCallback]:
-    """Build the callbacks that the arguments ask for; plain TrainingArguments ask for none."""
-    callbacks: list[TrainerCallback] = []
+    """Build the callbacks with a state that checkpoints keep; plain TrainingArguments ask for none."""
+    if not isinstance(args, ExtTrainingArguments) or args.early_stopping_patience is None:
+        return []
+    return [EarlyStopping(args.early_stopping_patience, args.early_stopping_threshold)]
+
+
+def watch_losses(trainer: Trainer) -> LossWatch | None:
+    """Add what looks at the losses of a trainer: the guard, the log file and the progress.
+
+    Returns:
+        The guard, which ``training_step`` has to tell of each loss; None unless the arguments ask for it.
+    """
+    args = trainer.args
     if not isinstance(args, ExtTrainingArguments):
-        return callbacks
-    if args.stop_on_nonfinite_loss:
-        callbacks.append(NonFiniteLossCallback())
-    if args.early_stopping_patience is not None:
-        callbacks.append(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
-    return callbacks
+        return None
+    window = LossWindow(args.loss_window, from_logs=not args.stop_on_nonfinite_loss)
+    trainer.add_callback(window)
+    if args.write_train_log:
+        trainer.add_callback(TrainLog(window))
+    show_progress(trainer, window)
+    if not args.stop_on_nonfinite_loss:
+        return None
+    watch = LossWatch(trainer, window)
+    trainer.add_callback(watch)  # the last one: what it refuses has been written down
+    return watch

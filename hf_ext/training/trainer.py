@@ -1,44 +1,55 @@
-"""A Trainer whose gradient does not depend on how the batch is cut up."""
+"""A Trainer whose gradient is the one asked for, however the batch is cut up."""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import unwrap_peft_model
+from transformers.trainer_utils import EvalLoopOutput
 
-from hf_ext.training.callbacks import callbacks_from
+from hf_ext.training.adversarial import build_attack
+from hf_ext.training.adversarial_step import AdversarialStep
+from hf_ext.training.callbacks import callbacks_from, watch_losses
+from hf_ext.training.checkpoint_choice import build_averaging
 from hf_ext.training.compat import require_known_trainer
-
-logger = logging.getLogger(__name__)
+from hf_ext.training.ema import build_ema
+from hf_ext.training.eval_loss import ExactLoss
+from hf_ext.training.group_record import GroupRecord
+from hf_ext.training.loader_checks import check_has_batches, check_has_rows
+from hf_ext.training.loss_choice import install_loss
+from hf_ext.training.loss_scale import LossScale
+from hf_ext.training.optimization import grouped_parameters
+from hf_ext.training.progress import close_progress
+from hf_ext.training.rdrop import build_rdrop
+from hf_ext.training.sampling import balance_labels, build_balanced_sampler
 
 TRAINING_ARGS_JSON = "training_args.json"
 
-# What a probe found, ordered so that the largest verdict of all processes wins.
-UNDECIDED, IGNORES_COUNT, USES_COUNT = 0, 1, 2
-
 
 class ExtTrainer(Trainer):
-    """Train with a truthful loss scale, our callbacks, and no pickle in the model folder.
+    """Train with a truthful loss scale, and with the methods that ``ExtTrainingArguments`` asks for.
 
-    **Loss scale.** Trainer takes a bare ``**kwargs`` in ``forward`` for a promise to divide the loss by
-    ``num_items_in_batch``. Most stock heads do not keep it, and then train with gradient x accumulation steps x
-    processes (transformers issue 47688). At the first batch with labels we ask the loss itself: computed twice without
-    gradient, for ``n`` and ``2n`` items, does it change? If not, Trainer is told that it gets a plain mean
-    (``accepts_loss_kwargs = False``). A class that names ``num_items_in_batch`` in ``forward`` and says
-    ``accepts_loss_kwargs = True`` is trusted; a ``compute_loss_func`` is asked like a head. A loss that gives no
-    answer (zero or not finite) is treated as a mean, which is right for equal micro-batches whatever the head does.
+    - **Loss scale.** Stock heads that ignore ``num_items_in_batch`` are found out and scaled as the means they are,
+      see ``LossScale``.
+    - **Adversarial training.** A step is several calls of Trainer's own ``training_step``, of which only the last
+      exchanges gradients, see ``adversarial``.
+    - **Learning rates** by part of the model, logged by name and checked on resume, see ``parameter_groups``.
+    - **Losses and weights** by name, see ``losses``, and R-Drop, see ``rdrop``.
+    - **Evaluation loss.** The same number for every batch size and number of processes, see ``ExactLoss``.
+    - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
+    - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
+    - No pickle is left in the model folder.
 
-    Takes the arguments of ``transformers.Trainer``.
+    Takes the arguments of ``transformers.Trainer``. With plain ``TrainingArguments`` it corrects and adds nothing else.
     """
 
     def __init__(
@@ -54,8 +65,44 @@ class ExtTrainer(Trainer):
         # in the constructor, not by add_callback: only then is their state part of the checkpoints
         bound.arguments["callbacks"] = own + list(bound.arguments.get("callbacks") or [])
         super().__init__(*bound.args[1:], **bound.kwargs)
-        self._loss_scale_settled = False
-        self._check_label_smoothing()
+        install_loss(self)
+        self.loss_scale = LossScale(self)
+        self.rdrop = build_rdrop(self, self.loss_scale)
+        self.balances_labels = balance_labels(self)
+        self.exact_loss = ExactLoss(self)
+        self.loss_watch = watch_losses(self)
+        self.averaging = build_averaging(self)
+        self.ema = build_ema(self)
+        attack = build_attack(self.args, tokenizer=self.processing_class)
+        self.adversarial = AdversarialStep(attack, self, self.loss_scale) if attack is not None else None
+        self.group_record: GroupRecord | None = None
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train as Trainer does; whatever happens, no attack stays on the model and no evaluation sees its average."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            close_progress(self)
+            if self.adversarial is not None:
+                self.adversarial.attack.remove()
+            if self.ema is not None:
+                self.ema.stop()
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Build the loader as Trainer does; one that would give no batch is refused in one line."""
+        check_has_rows(self.train_dataset)
+        loader = super().get_train_dataloader()
+        check_has_batches(loader, self.train_dataset, self.args)
+        return loader
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """Shuffle the rows as Trainer does, or draw them so that every label comes equally often."""
+        if not self.balances_labels:
+            return super()._get_train_sampler(train_dataset)
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return build_balanced_sampler(self.args, self.model, rows)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -63,10 +110,68 @@ class ExtTrainer(Trainer):
         """Fetch the micro-batches of one optimizer step; the first of them settles the loss scale."""
         batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
-            self._settle_loss_scale(batches[0])
+            self.loss_scale.settle(batches[0])
+            if self.adversarial is not None:
+                self.adversarial.count_rows(batches)
         if not self.model_accepts_loss_kwargs and self.compute_loss_func is None:
             num_items_in_batch = None
         return batches, num_items_in_batch
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Add one micro-batch's gradient, adversarial passes included; the loss given back is the clean one."""
+        step, batch = super().training_step, inputs
+        if self.rdrop is not None:
+            batch, num_items_in_batch = self.rdrop.double(inputs, num_items_in_batch)
+        if self.adversarial is not None:
+            loss = self.adversarial.run(step, model, batch, num_items_in_batch)
+        else:
+            loss = step(model, batch, num_items_in_batch)
+        if self.loss_watch is not None:
+            self.loss_watch.see(inputs, loss)
+        return loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, Any]:
+        """Compute the loss as Trainer does, weighted as the running adversarial pass counts."""
+        labels = inputs.get("labels")  # Trainer takes them out
+        own = self.adversarial.own_loss(model, inputs, num_items_in_batch) if self.adversarial is not None else None
+        loss, outputs = own or super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        if self.rdrop is not None and model.training and own is None:
+            loss = loss + self.rdrop.penalty(outputs, labels, num_items_in_batch)
+        if self.adversarial is not None:
+            loss = self.adversarial.weigh(loss, outputs)
+        return (loss, outputs) if return_outputs else loss
+
+    # --- evaluation ---------------------------------------------------------------------------------------------------
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate or predict as Trainer does, with a loss in which every item counts once, see ``ExactLoss``."""
+        average = self.ema.evaluating(self.model) if self.ema is not None else nullcontext()
+        with average, self.exact_loss.measured():
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
+        self.exact_loss.write_into(output.metrics, metric_key_prefix)
+        return output
 
     def prediction_step(
         self,
@@ -76,8 +181,10 @@ class ExtTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Predict one batch; without training before, its labels settle the scale of the evaluation loss."""
-        self._settle_loss_scale(inputs)
-        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        self.loss_scale.settle(inputs)
+        found = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        self.exact_loss.add(model, inputs, found[0])
+        return found
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
         """Keep the order of the rows: grouped by length, transformers 5.23 returns predictions in another one."""
@@ -88,63 +195,40 @@ class ExtTrainer(Trainer):
         finally:
             self.args.train_sampling_strategy = strategy
 
-    def _settle_loss_scale(self, batch: Mapping[str, Any]) -> None:
-        """Find out once whether the loss divides by the number of items, and tell Trainer the truth."""
-        if self._loss_scale_settled or "labels" not in batch:
-            return
-        self._loss_scale_settled = True
-        if self._scale_is_known():
-            return
-        verdict = torch.tensor([self._probe_loss(batch)], device=self.args.device)
-        if int(self.accelerator.gather(verdict).max()) != USES_COUNT:  # one answer for all processes
-            self._declare_plain_mean()
+    # --- optimizer ----------------------------------------------------------------------------------------------------
 
-    def _scale_is_known(self) -> bool:
-        if self.loss_is_scaled_for_ga is not None:
-            return True
-        if self.compute_loss_func is not None:
-            return False
-        return not self.model_accepts_loss_kwargs or keeps_loss_promise(self._bare_model())
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make Trainer's optimizer with a rate for every part of the model, see ``parameter_groups``."""
+        with grouped_parameters(self, model):
+            return super().create_optimizer(model)
 
-    def _probe_loss(self, batch: Mapping[str, Any]) -> int:
-        """Compare the loss for n and 2n items, leaving module modes and random states as they were."""
-        model = cast(nn.Module, self.model)
-        inputs = self._prepare_inputs(dict(batch))
-        count = inputs["labels"].numel()
-        modes = [(module, module.training) for module in model.modules()]
-        devices = [self.args.device] if self.args.device.type == "cuda" else []
-        model.eval()
-        try:
-            with torch.no_grad(), torch.random.fork_rng(devices), self.compute_loss_context_manager():
-                once, twice = (self._loss_for(model, inputs, items) for items in (count, 2 * count))
-        finally:
-            for module, training in modes:
-                module.training = training
-        if not torch.isfinite(once) or once == 0:
-            return UNDECIDED
-        return IGNORES_COUNT if torch.isclose(once, twice, rtol=1e-3, atol=0.0) else USES_COUNT
+    def _get_learning_rate(self) -> float:
+        """Read the rate to log, and note those of all groups at the same moment."""
+        if self.group_record is not None:
+            self.group_record.note(self.optimizer)
+        return super()._get_learning_rate()
 
-    def _loss_for(self, model: nn.Module, inputs: dict[str, Any], items: int) -> Tensor:
-        count = torch.tensor(items, device=self.args.device)
-        loss = self.compute_loss(model, dict(inputs), num_items_in_batch=count)  # a copy: labels may be popped
-        return cast(Tensor, loss).float().mean()
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as Trainer does, each rate by its name beside ``learning_rate``."""
+        super().log(self.group_record.with_rates(logs) if self.group_record is not None else logs, start_time)
 
-    def _declare_plain_mean(self) -> None:
-        """Make Trainer divide by the accumulation steps and leave the mean over processes to the all-reduce."""
-        logger.info("The loss is a plain mean (num_items_in_batch is not used); Trainer scales it accordingly.")
-        self._bare_model().accepts_loss_kwargs = False
-        self.model_accepts_loss_kwargs = False
-        if self.compute_loss_func is not None:
-            self.loss_is_scaled_for_ga = False
-            self.args.average_tokens_across_devices = False
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Save as Trainer does, the average of the weights, and what the optimizer's groups are."""
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.ema is not None and self.args.should_save:
+            self.ema.average.save(Path(output_dir))
+        if self.group_record is not None and self.args.should_save:
+            self.group_record.save(output_dir)
 
-    def _bare_model(self) -> Any:
-        return unwrap_peft_model(self.accelerator.unwrap_model(self.model))
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load as Trainer does, and the average of the weights, once the groups are known to be this run's."""
+        if self.group_record is not None and checkpoint is not None:
+            self.group_record.check(checkpoint)
+        if self.ema is not None and checkpoint is not None:
+            self.ema.restore(checkpoint, self.model)
+        super()._load_optimizer_and_scheduler(checkpoint)
 
-    def _check_label_smoothing(self) -> None:
-        problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
-        if self.args.label_smoothing_factor and problem_type not in (None, "single_label_classification"):
-            raise ValueError(f"--label_smoothing_factor needs one label a row; leave it out for {problem_type}.")
+    # --- files --------------------------------------------------------------------------------------------------------
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         """Save as Trainer does, with the arguments as JSON instead of a pickle that holds the Hub token."""
@@ -156,9 +240,3 @@ class ExtTrainer(Trainer):
         temporary = folder / f".{TRAINING_ARGS_JSON}.tmp"
         temporary.write_text(self.args.to_json_string() + "\n", encoding="utf-8")
         os.replace(temporary, folder / TRAINING_ARGS_JSON)
-
-
-def keeps_loss_promise(model: nn.Module) -> bool:
-    """Whether a model says by name that it divides its loss by ``num_items_in_batch``."""
-    named = "num_items_in_batch" in inspect.signature(model.forward).parameters
-    return named and getattr(model, "accepts_loss_kwargs", None) is True

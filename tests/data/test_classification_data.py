@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from table_files import write, write_jsonl
 from transformers import BertConfig
 
 from hf_ext.data.arguments import DataArguments
-from hf_ext.data.classification import ClassificationData
+from hf_ext.data.classification import ClassificationData, RowSplit
 from hf_ext.errors import UserError
 from hf_ext.models.schema import LabelSchema, NumericColumn, TaskSchema, TextSchema
 from hf_ext.tokenization import build_tokenizer
@@ -545,3 +546,17 @@ def test_changed_file_is_never_served_from_the_cache(folder, tokenizer, tmp_path
     after = ids()
     assert after[0] == tokenizer("a fine lamp")["input_ids"] != before[0]
     assert after[1:] == before[1:]
+
+
+def test_rows_are_located_by_file_and_line():
+    lines = [2, 3, 5, 6, 9, 10, 11]
+    rows = datasets.Dataset.from_dict({"text": ["a"] * 7, "_line": lines})
+    splits = {
+        "train": RowSplit("train", rows, "in.csv"),
+        "test": RowSplit("test", rows.to_iterable_dataset(), "in.csv"),
+    }
+    data = ClassificationData(TaskSchema(labels=LabelSchema(names=("a", "b"))), splits)
+    assert data.locate("train", [2]) == "in.csv:5"
+    assert data.locate("train", range(6)) == "in.csv:2, 3, 5, 6, 9, …"
+    assert data.locate("train", []) is None
+    assert data.locate("test", [1]) is None

@@ -20,7 +20,7 @@ from training_models import tiny_bert
 from transformers import Trainer
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.trainer import keeps_loss_promise
+from hf_ext.training.loss_scale import keeps_loss_promise
 
 TOLERANCE = 1e-6
 
@@ -195,7 +195,7 @@ def test_the_probe_leaves_random_states_and_module_modes_alone(arguments, rows):
     bert.train()
     bert.bert.pooler.eval()
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    trainer._settle_loss_scale(trainer.data_collator(rows))
+    trainer.loss_scale.settle(trainer.data_collator(rows))
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
     assert before[2] == random.getstate()

@@ -1,0 +1,108 @@
+"""Time several arms fairly: one repetition of each in turn, so that a machine that slows down slows all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+
+def interleave(
+    arms: Mapping[str, Callable[[], object]], repetitions: int = 30, warmup: int = 3
+) -> dict[str, list[float]]:
+    """Run every arm once a repetition and note its seconds; each repetition begins with another arm.
+
+    Args:
+        arms: Name to a function without arguments; what it gives back is ignored. Queued work of an accelerator is
+            waited for before and after.
+        repetitions: Timed repetitions.
+        warmup: Repetitions before them that are not timed.
+
+    Returns:
+        Name to ``repetitions`` seconds; the i-th figures of all arms were taken beside one another.
+    """
+    names = list(arms)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for repetition in range(-warmup, repetitions):
+        first = repetition % len(names)
+        for name in names[first:] + names[:first]:
+            taken = _seconds(arms[name])
+            if repetition >= 0:
+                seconds[name].append(taken)
+    return seconds
+
+
+def ratios(seconds: Mapping[str, Sequence[float]], *, baseline: str) -> dict[str, float]:
+    """Compare each arm with the baseline: the median of the ratios taken within one repetition.
+
+    Returns:
+        Name to ratio; the baseline's is 1.
+    """
+    pairs = {name: zip(values, seconds[baseline], strict=True) for name, values in seconds.items()}
+    return {name: statistics.median(value / base for value, base in pair) for name, pair in pairs.items()}
+
+
+def report(seconds: Mapping[str, Sequence[float]], *, baseline: str, title: str = "") -> dict[str, dict[str, float]]:
+    """Print a table with the median and quartiles of each arm (milliseconds) and its ratio to the baseline.
+
+    Args:
+        seconds: What ``interleave`` gave.
+        baseline: The arm whose ratio is 1.
+        title: A line above the table.
+
+    Returns:
+        Name to ``median_s``, ``quartile_1_s``, ``quartile_3_s`` and ``ratio``, as for ``write_json``.
+    """
+    compared = ratios(seconds, baseline=baseline)
+    width = max(len(name) for name in seconds)
+    print(f"{title}\n" if title else "", end="")
+    print(f"{'arm':<{width}}  {'median ms':>10}  {'quartiles ms':>19}  {'ratio':>6}")
+    table = {}
+    for name, values in seconds.items():
+        low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+        table[name] = {"median_s": middle, "quartile_1_s": low, "quartile_3_s": high, "ratio": compared[name]}
+        quartiles = f"{low * 1e3:.3f} – {high * 1e3:.3f}"
+        print(f"{name:<{width}}  {middle * 1e3:>10.3f}  {quartiles:>19}  {compared[name]:>6.3f}")
+    return table
+
+
+def write_json(path: str | os.PathLike[str] | None, results: Mapping[str, Any]) -> None:
+    """Write results as JSON, beside what they were measured on; without a path nothing is written."""
+    if path is None:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": describe_machine(), **results}, indent=2, ensure_ascii=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Say what a figure depends on: device, threads, versions; no name and no path of the machine."""
+    on_gpu = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _seconds(arm: Callable[[], object]) -> float:
+    _wait()
+    start = time.perf_counter()
+    arm()
+    _wait()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

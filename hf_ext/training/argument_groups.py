@@ -1,0 +1,206 @@
+"""The flags of our training methods, one group a method, each with its own checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_ext.errors import did_you_mean
+from hf_ext.training.adversarial import ADVERSARIES
+from hf_ext.training.losses import LOSSES
+
+
+@dataclass
+class AdversarialArguments:
+    """Which perturbation is trained against, how strong it is, and when."""
+
+    adversarial: str = field(
+        default="none", metadata={"help": f"Adversarial training: none, {', '.join(ADVERSARIES)}."}
+    )
+    adversarial_epsilon: float | None = field(
+        default=None,
+        metadata={"help": "Size of the perturbation (norm of a row's embeddings); unset is the method's default."},
+    )
+    adversarial_steps: int | None = field(
+        default=None, metadata={"help": "Steps of pgd and freelb (default 3), power iterations of vat (default 1)."}
+    )
+    adversarial_alpha: float | None = field(
+        default=None, metadata={"help": "Size of one step of pgd and freelb; unset is 2.5 * epsilon / steps."}
+    )
+    adversarial_start: float = field(
+        default=0.0, metadata={"help": "When it begins: below 1 a fraction of the training, from 1 on an epoch."}
+    )
+    adversarial_every: int = field(default=1, metadata={"help": "Attack at every k-th optimizer step."})
+    adversarial_fraction: float = field(
+        default=1.0, metadata={"help": "Fraction of each batch that is attacked; .5 saves a quarter of the step."}
+    )
+    adversarial_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the adversarial loss beside the clean one."}
+    )
+    adversarial_norm: str = field(
+        default="l2", metadata={"help": "Norm that epsilon and alpha are measured in.", "choices": ["l2", "linf"]}
+    )
+    adversarial_random_start: float = field(
+        default=0.0, metadata={"help": "Norm of the random start of pgd and freelb; 0 starts at the clean embeddings."}
+    )
+    adversarial_same_dropout: bool = field(
+        default=False, metadata={"help": "Use the dropout masks of the clean pass in the adversarial passes too."}
+    )
+    adversarial_skip_special_tokens: bool = field(
+        default=False, metadata={"help": "Leave [CLS], [SEP] and other special tokens untouched, as padding always is."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.adversarial != "none" and self.adversarial not in ADVERSARIES:
+            hint = did_you_mean(self.adversarial, ["none", *ADVERSARIES])
+            raise ValueError(f"--adversarial {self.adversarial}: there is no such method; {hint}")
+        for name in ("adversarial_epsilon", "adversarial_alpha", "adversarial_weight"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} must be positive, got {value}.")
+        if self.adversarial_steps is not None and self.adversarial_steps < 1:
+            raise ValueError(f"--adversarial_steps must be at least 1, got {self.adversarial_steps}.")
+        if self.adversarial_every < 1:
+            raise ValueError(f"--adversarial_every must be at least 1, got {self.adversarial_every}.")
+        if not 0 < self.adversarial_fraction <= 1:
+            raise ValueError(f"--adversarial_fraction must be above 0 and at most 1, got {self.adversarial_fraction}.")
+        for name in ("adversarial_start", "adversarial_random_start"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}.")
+        if self.adversarial_norm not in ("l2", "linf"):
+            raise ValueError(f"--adversarial_norm is l2 or linf, got {self.adversarial_norm}.")
+        if self.adversarial_fraction < 1 and self.adversarial_same_dropout:
+            raise ValueError(
+                "--adversarial_same_dropout needs the whole batch, since another number of rows draws other masks: leave "
+                "out --adversarial_fraction."
+            )
+
+
+@dataclass
+class OptimizationArguments:
+    """Which parameters learn at which rate."""
+
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of all above the encoder; unset is --learning_rate."}
+    )
+    crf_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of a CRF's transitions; unset is that of the head."}
+    )
+    layerwise_lr_decay: float | None = field(
+        default=None,
+        metadata={"help": "Each encoder layer learns at this fraction of the rate of the layer above; .9 is usual."},
+    )
+    learning_rate_mapping: dict | str | None = field(
+        default=None,
+        metadata={"help": "JSON, a regular expression of parameter names to its rate: '{\"LayerNorm\": 1e-3}'."},
+    )
+    min_lr_ratio: float | None = field(
+        default=None,
+        metadata={"help": "With --lr_scheduler_type cosine: the floor, as a fraction of the starting rate."},
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("head_learning_rate", "crf_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"--{name} must not be negative, got {value}.")
+        if self.layerwise_lr_decay is not None and not 0 < self.layerwise_lr_decay <= 1:
+            raise ValueError(f"--layerwise_lr_decay must be above 0 and at most 1, got {self.layerwise_lr_decay}.")
+        if self.min_lr_ratio is not None and not 0 <= self.min_lr_ratio < 1:
+            raise ValueError(f"--min_lr_ratio must be from 0 to below 1, got {self.min_lr_ratio}.")
+        self.learning_rate_mapping = _read_rates(self.learning_rate_mapping)
+
+
+@dataclass
+class LossArguments:
+    """What is minimised, and what each label counts in it."""
+
+    loss: str | None = field(default=None, metadata={"help": f"Loss: {', '.join(LOSSES)}; unset is the model's own."})
+    focal_gamma: float = field(default=2.0, metadata={"help": "focal: how little easy rows count; 0 is cross entropy."})
+    class_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "Weight of each label in the loss: balanced, a list in label order (1,2.5,1), or a JSON file "
+            "{label: weight}. With several labels a row: the weight of its positive rows."
+        },
+    )
+    weighted_sampling: bool = field(
+        default=False,
+        metadata={"help": "Draw training rows, with replacement, so that every label comes equally often."},
+    )
+    multitask_alpha: float | None = field(
+        default=None,
+        metadata={"help": "Of a model with two heads: weight of the first loss; the second gets 1 - alpha."},
+    )
+
+    def __post_init__(self) -> None:
+        if self.loss is not None and self.loss not in LOSSES:
+            raise ValueError(f"--loss {self.loss}: there is no such loss; {did_you_mean(self.loss, LOSSES)}")
+        if not self.focal_gamma >= 0:
+            raise ValueError(f"--focal_gamma must not be negative, got {self.focal_gamma}.")
+        if self.multitask_alpha is not None and not 0 <= self.multitask_alpha <= 1:
+            raise ValueError(f"--multitask_alpha must be from 0 to 1, got {self.multitask_alpha}.")
+        if isinstance(self.class_weights, list | tuple):  # as YAML has it
+            self.class_weights = ",".join(map(str, self.class_weights))
+        if self.weighted_sampling and self.class_weights:
+            raise ValueError("--weighted_sampling and --class_weights count rare labels twice; leave one out.")
+
+
+@dataclass
+class RegularizationArguments:
+    """What keeps the weights from following the training rows too closely."""
+
+    rdrop_alpha: float = field(
+        default=0.0, metadata={"help": "R-Drop: weight of the divergence between two dropout passes; 0 is off."}
+    )
+    ema_decay: float | None = field(
+        default=None, metadata={"help": "Keep an exponential moving average of the weights; .999 is usual."}
+    )
+    ema_evaluate: bool = field(default=True, metadata={"help": "Evaluate with the averaged weights while training."})
+    ema_save: bool = field(default=True, metadata={"help": "End with the averaged weights: they are saved and used."})
+    average_checkpoints: int | None = field(
+        default=None, metadata={"help": "After training, average the weights of this many checkpoints."}
+    )
+    average_checkpoints_by: str = field(
+        default="last",
+        metadata={"help": "Which: the last ones, or the best by metric_for_best_model.", "choices": ["last", "best"]},
+    )
+
+    def __post_init__(self) -> None:
+        if not self.rdrop_alpha >= 0:
+            raise ValueError(f"--rdrop_alpha must not be negative, got {self.rdrop_alpha}.")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"--ema_decay must lie between 0 and 1, got {self.ema_decay}.")
+        if self.average_checkpoints is not None and self.average_checkpoints < 2:
+            raise ValueError(f"--average_checkpoints must be at least 2, got {self.average_checkpoints}.")
+        if self.average_checkpoints_by not in ("last", "best"):
+            raise ValueError(f"--average_checkpoints_by is last or best, got {self.average_checkpoints_by}.")
+        if self.average_checkpoints is not None and self.ema_decay is not None and self.ema_save:
+            raise ValueError("--average_checkpoints and --ema_decay both decide the final weights; leave one out.")
+
+
+ARGUMENT_GROUPS = (AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
+
+
+def _read_rates(given: dict | str | None) -> dict[str, float] | None:
+    """Turn the JSON of ``learning_rate_mapping`` into {regular expression: rate}."""
+    if given is None or given == "":
+        return None
+    example = "'{\"regex\": 1e-4}'"
+    try:
+        mapping: Any = json.loads(given) if isinstance(given, str) else given
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--learning_rate_mapping is no JSON ({error.msg}); write {example}.") from error
+    if not isinstance(mapping, Mapping) or not mapping:
+        raise ValueError(f"--learning_rate_mapping must be {example}, got {given!r}.")
+    rates = {}
+    for pattern, rate in mapping.items():
+        try:
+            rates[str(pattern)] = float(rate)
+        except (TypeError, ValueError):
+            raise ValueError(f"--learning_rate_mapping: {rate!r} of {pattern!r} is no number.") from None
+        if not rates[str(pattern)] >= 0:
+            raise ValueError(f"--learning_rate_mapping: the rate of {pattern!r} must not be negative, got {rate}.")
+    return rates

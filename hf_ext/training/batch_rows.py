@@ -1,0 +1,29 @@
+"""The rows of a collated batch: how many there are, and some of them as a batch of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def count_rows(batch: Mapping[str, Any]) -> int:
+    """Give the number of rows, which is the first dimension of the first tensor that has one; 0 without any."""
+    return next((value.shape[0] for value in batch.values() if isinstance(value, Tensor) and value.dim() > 0), 0)
+
+
+def take_rows(batch: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:
+    """Cut every tensor with one entry a row to the rows from ``start`` up to ``stop``; the rest stays as it is."""
+    rows = count_rows(batch)
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == rows:
+            return value[start:stop]
+        if isinstance(value, Mapping):
+            return {name: cut(inner) for name, inner in value.items()}
+        if isinstance(value, tuple | list):
+            return type(value)(cut(inner) for inner in value)
+        return value
+
+    return {name: cut(value) for name, value in batch.items()}

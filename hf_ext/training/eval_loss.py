@@ -1,0 +1,126 @@
+"""The evaluation loss, the same number for every batch size and every number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+
+from hf_ext.models.schema import IGNORED_LABEL
+from hf_ext.training.batch_rows import count_rows, take_rows
+
+
+class ExactLoss:
+    """Average the loss over the items of an evaluation, each counted once.
+
+    Trainer averages the mean losses of batches, a short last one like the others, and on several processes counts the
+    rows that fill up the last batch twice. Here it is, over all batches ``b`` of all processes with ``n_b`` items::
+
+        loss = sum_b n_b * mean_b / sum_b n_b
+
+    Items are what the loss is a mean over: labels other than -100 (those of the next token where a model shifts them),
+    all numbers of float labels, rows where there are no labels. With several label names the first counts. A batch
+    without items (its mean is NaN) is left out. Sums are float64 and stay on the device until the end.
+
+    On several processes the last batch is filled up with rows that came before. There, every process computes its loss
+    once more on its rows that are new, or on one row that does not count, since a sharded model needs all processes.
+
+    A loss that is no mean over its items (class weights inside of a model, two heads) is averaged as if it were one.
+
+    Args:
+        trainer: Whose evaluation it is.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.is_measuring = False
+        self._sums = torch.zeros(2)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Begin a new evaluation; inside, each process's losses are the means of its own batches."""
+        args = self.trainer.args
+        device, across = args.device, args.average_tokens_across_devices
+        self._sums = torch.zeros(2, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+        self.is_measuring = not self._shares_rows()
+        if self.is_measuring:
+            args.average_tokens_across_devices = False  # else a loss is multiplied by the number of processes
+        try:
+            yield
+        finally:
+            self.is_measuring = False
+            args.average_tokens_across_devices = across
+
+    def add(self, model: nn.Module, inputs: Mapping[str, Any], loss: Tensor | None) -> None:
+        """Count one batch of this process.
+
+        Args:
+            model: The wrapped model, in evaluation mode.
+            inputs: The batch.
+            loss: Its mean loss; None where it has no labels.
+        """
+        if not self.is_measuring or loss is None:
+            return
+        rows = count_rows(inputs)
+        new = self._new_rows(rows)
+        if new is not None:
+            inputs = take_rows(inputs, 0, max(new, 1))
+            loss = self._loss(model, inputs)
+        items = self._count(inputs) * (new != 0)
+        counts = items > 0
+        if self.trainer.args.logging_nan_inf_filter:
+            counts = counts & torch.isfinite(loss)
+        zero = torch.zeros_like(self._sums[0])
+        total = loss.to(zero.dtype) * items
+        self._sums += torch.stack([torch.where(counts, total, zero), torch.where(counts, items, zero)])
+
+    def write_into(self, metrics: dict[str, float] | None, prefix: str) -> None:
+        """Replace Trainer's loss in the metrics, where it has one."""
+        name = f"{prefix}_loss"
+        if metrics is None or name not in metrics or self._shares_rows():
+            return
+        total, items = self.trainer.accelerator.reduce(self._sums, "sum").tolist()
+        metrics[name] = total / items if items else float("nan")
+
+    def _new_rows(self, rows: int) -> int | None:
+        """Give how many of this process's rows are no repetition; None where no process has one."""
+        state, processes = self.trainer.accelerator.gradient_state, self.trainer.accelerator.num_processes
+        if processes == 1 or not state.end_of_dataloader or state.remainder <= 0 or state.remainder >= rows * processes:
+            return None
+        return min(max(state.remainder - self.trainer.accelerator.process_index * rows, 0), rows)
+
+    def _loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        trainer = self.trainer
+        inputs = trainer._prepare_inputs(inputs)
+        items = trainer._get_num_items_in_batch([inputs], trainer.args.device)
+        with torch.no_grad(), trainer.compute_loss_context_manager():
+            loss = cast(Tensor, trainer.compute_loss(model, inputs, num_items_in_batch=items))
+        return loss.detach().mean()
+
+    def _count(self, inputs: Mapping[str, Any]) -> Tensor:
+        """Count the items as the loss does: if it divides by Trainer's number, that one."""
+        trainer, like = self.trainer, self._sums[0]
+        counted = trainer._get_num_items_in_batch([inputs], trainer.args.device) if trainer.args.n_gpu <= 1 else None
+        if counted is None:
+            counted = self._count_labels(inputs)
+        return torch.as_tensor(counted, dtype=like.dtype, device=like.device)
+
+    def _count_labels(self, inputs: Mapping[str, Any]) -> Tensor | int:
+        names = self.trainer.label_names
+        labels = inputs.get(names[0]) if names else None
+        if not isinstance(labels, Tensor):
+            return count_rows(inputs)
+        if labels.is_floating_point():
+            return labels.numel()
+        if self.trainer._loss_shifts_labels and names[0] == "labels":
+            labels = inputs.get("shift_labels", labels[..., 1:])
+        return labels.ne(IGNORED_LABEL).sum()
+
+    def _shares_rows(self) -> bool:
+        """Whether several processes work on the same rows (tensor, context or sequence parallel)."""
+        trainer = self.trainer
+        return trainer.get_tp_size() * trainer.get_cp_size() * trainer.get_sp_size() > 1
