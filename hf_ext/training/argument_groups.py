@@ -73,8 +73,8 @@ class AdversarialArguments:
             raise ValueError(f"--adversarial_norm is l2 or linf, got {self.adversarial_norm}.")
         if self.adversarial_fraction < 1 and self.adversarial_same_dropout:
             raise ValueError(
-                "--adversarial_same_dropout needs the whole batch, since another number of rows draws other masks: leave "
-                "out --adversarial_fraction."
+                "--adversarial_same_dropout needs the whole batch, since another number of rows draws other masks: "
+                "leave out --adversarial_fraction."
             )
 
 

@@ -51,17 +51,15 @@ def test_activation_checkpointing_changes_nothing(method, reentrant):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "flags", [{}, {"adversarial_every": 2}, {"adversarial_start": 0.5}, {"eval_on_start": True}], ids=str
-)
-def test_a_compiled_model_is_attacked_too_also_after_steps_without_attack(arguments, flags):
+def test_a_compiled_model_is_attacked_too_also_after_evaluation_and_steps_without_attack(arguments):
     torch._dynamo.reset()
+    late = {"eval_on_start": True, "adversarial_start": 0.25, "adversarial_every": 2}  # of steps 0 to 3 only step 2
+    rows = [row | {"input_ids": (row["input_ids"] * 3)[:6], "present": True} for row in build_rows("stock")]
     weights = []
-    for compiled in ({}, {"torch_compile": True, "torch_compile_backend": "aot_eager"}, {"adversarial": "none"}):
-        settings = {**attack_flags(), "max_steps": 4, "per_device_train_batch_size": 4, "optim": "sgd"}
-        settings |= {"learning_rate": 0.1, "remove_unused_columns": False, **flags, **compiled}
-        rows = [row | {"present": True} for row in build_rows("stock")]
-        model = build_model("stock")
+    for changes in ({}, {"torch_compile": True, "torch_compile_backend": "aot_eager"}, {"adversarial": "none"}):
+        settings = {**attack_flags(), **late, "max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 0.1}
+        settings |= {"optim": "sgd", "remove_unused_columns": False, **changes}
+        model = build_model("stock", num_hidden_layers=1)
         ExtTrainer(model, arguments(**settings), collate, train_dataset=rows, eval_dataset=rows).train()
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     plain, with_compiler, not_attacked = weights
