@@ -27,11 +27,13 @@ from hf_ext.training.arguments import ExtTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "run_classification.md"
+TRAINING = ROOT / "docs" / "training.md"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
 TYPES = (ModelArguments, DataArguments, ExtTrainingArguments)
 FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
+OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -52,9 +54,15 @@ def parser_flags() -> set[str]:
     return {option.removeprefix("--") for action in actions for option in action.option_strings}
 
 
+def other_flags() -> set[str]:
+    """Flags of the benchmarks and of what prints the oracle table."""
+    return {flag for path in OTHER_PROGRAMS for flag in re.findall(r'"--(\w+)"', text_of(path))}
+
+
 def own_fields() -> dict[str, dataclasses.Field[Any]]:
     """Every field that hf_ext declares itself, by name."""
-    declared = {name for kind in TYPES for name in inspect.get_annotations(kind)}
+    ours = [base for kind in TYPES for base in kind.__mro__ if base.__module__.partition(".")[0] == "hf_ext"]
+    declared = {name for base in ours for name in inspect.get_annotations(base)}
     return {field.name: field for kind in TYPES for field in dataclasses.fields(kind) if field.name in declared}
 
 
@@ -97,7 +105,7 @@ def test_the_readme_has_python_to_run():
     assert blocks(ROOT / "README.md", "python")
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDE, TRAINING], ids=lambda page: page.name)
 def test_commands_of_the_script_parse(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = re.sub(r"\s*\\\n\s*", " ", text_of(page))
@@ -122,7 +130,7 @@ def test_yaml_in_the_guide_names_known_flags(block):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_that_is_named_exists(page):
     named = {flag.replace("-", "_") for flag in FLAG.findall(text_of(page))}
-    known = parser_flags() | set(LEGACY_FLAGS) | FOREIGN_FLAGS
+    known = parser_flags() | set(LEGACY_FLAGS) | FOREIGN_FLAGS | other_flags()
     assert not named - known
 
 

@@ -23,10 +23,12 @@ COLUMN_FILE = {
     "label_col": "Recommended IND",
     "label_list": ["Not Recommended", "Recommended"],
 }
+ALEXA = ["", "rating", "date", "variation", "verified_reviews", "feedback"]
 HEADERS = {
+    "adversarial": ALEXA,
     "banking77": ["text", "category"],
     "bdci_car2018": ["content_id", "content", "subject", "sentiment_value", "sentiment_word"],
-    "amazon_alexa": ["", "rating", "date", "variation", "verified_reviews", "feedback"],
+    "amazon_alexa": ALEXA,
     "womens_clothing": [
         *("", "Clothing ID", "Age", "Title", "Review Text", "Rating", "Recommended IND"),
         *("Positive Feedback Count", "Division Name", "Department Name", "Class Name"),
