@@ -229,7 +229,7 @@ def main() -> None:
         traffic_of_this_process(args.traffic_file)
         return
     results: dict[str, Any] = {}
-    for size, rows, tokens in SETUPS if args.only != "traffic" else []:
+    for size, rows, tokens in [] if args.only == "traffic" else SETUPS:
         if args.small and size != "MiniLM":
             continue
         found = results[f"{size} {rows}x{tokens}"] = measure(size, rows, tokens, args.repetitions)

@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from hf_ext.training.adversarial import check_surroundings, is_due
 from hf_ext.training.attack import Attack
-from hf_ext.training.batch_rows import count_rows, take_rows
+from hf_ext.training.batch_rows import count_rows, spread_rows, take_rows
 from hf_ext.training.gradient_sync import RandomState, frozen_parameters, local_backward
 from hf_ext.training.loss_scale import LossScale, bare_model
 from hf_ext.training.problem_types import problem_type_of
@@ -84,13 +84,13 @@ class AdversarialStep:
     def _run_passes(self, step: Step, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> Tensor:
         weights = self.attack.weights
         random_state = RandomState(self.trainer.args.device) if self.same_dropout else None
-        rows = math.ceil(self.fraction * count_rows(inputs))
+        kept = self._choose_rows(inputs)
         first = torch.zeros(())
         for number, weight in enumerate(weights):
-            if number == 1 and rows < count_rows(inputs):
+            if number == 1 and kept is not None:
                 if not self.loss_scale.divides_by_items(num_items_in_batch):
-                    self._share = _share_of_items(inputs, rows)  # a mean over fewer rows must not count as over all
-                inputs = take_rows(inputs, 0, rows)
+                    self._share = _share_of_items(inputs, kept)  # a mean over fewer rows must not count as over all
+                inputs = take_rows(inputs, kept)
             if number > 0 and random_state is not None:
                 random_state.restore()
             self._weight = weight or 1.0
@@ -103,8 +103,14 @@ class AdversarialStep:
             if number == 0:
                 first = loss / weight
             if number + 1 < len(weights):
-                self.attack.advance(rows)
+                self.attack.advance(kept if number == 0 else None)
         return first
+
+    def _choose_rows(self, inputs: dict[str, Any]) -> Tensor | None:
+        """Choose the rows that are attacked; None for all."""
+        total = count_rows(inputs)
+        count = math.ceil(self.fraction * total)
+        return spread_rows(total, count, self.trainer.args.device) if count < total else None
 
     def own_loss(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> tuple[Tensor, Any] | None:
         """Give loss and outputs of a pass whose loss is the attack's own; None where it is the model's.
@@ -133,10 +139,10 @@ class AdversarialStep:
         return torch.where(part > 0, loss, 0.0) if isinstance(part, Tensor) else loss
 
 
-def _share_of_items(inputs: Mapping[str, Any], rows: int) -> tuple[Any, Any]:
-    """Count the labels that the first rows hold, and those of the whole batch."""
+def _share_of_items(inputs: Mapping[str, Any], kept: Tensor) -> tuple[Any, Any]:
+    """Count the labels that the kept rows hold, and those of the whole batch."""
     labels = inputs.get("labels")
     if labels is None:
-        return rows, count_rows(inputs)
+        return len(kept), count_rows(inputs)
     counted = labels.ne(-100)
-    return counted[:rows].sum(), counted.sum().clamp_min(1)
+    return counted[kept].sum(), counted.sum().clamp_min(1)

@@ -94,8 +94,12 @@ class Attack(ABC):
         """Give the context manager in which the passes of one micro-batch run; its end restores the model."""
 
     @abstractmethod
-    def advance(self, rows: int) -> None:
-        """Learn from the pass just run and set the perturbation of the next, which sees the first ``rows`` rows."""
+    def advance(self, kept: Tensor | None) -> None:
+        """Learn from the pass just run and set the perturbation of the next.
+
+        Args:
+            kept: Numbers of the rows that the next pass sees, shape ``(rows,)``; None if it sees the same ones.
+        """
 
     @property
     def replaces_loss(self) -> bool:
@@ -172,7 +176,7 @@ class EmbeddingAttack(Attack):
         finally:
             self.mask = hook.delta = None
 
-    def advance(self, rows: int) -> None:
+    def advance(self, kept: Tensor | None) -> None:
         """Move ``delta`` by the gradient that the pass left on it.
 
         Raises:
@@ -182,11 +186,12 @@ class EmbeddingAttack(Attack):
         delta = hook.delta
         if delta is None or delta.grad is None:
             raise ValueError("the loss does not depend on the token embeddings, so there is nothing to perturb.")
-        moved = self.move(delta.detach(), delta.grad * mask)
+        moved = self.move(delta.detach(), delta.grad * mask) * mask
         self.number += 1
-        self.mask = mask[:rows]
+        if kept is not None:
+            moved, self.mask = moved[kept], mask[kept]
         learns = self.number + 1 < len(self.weights)  # the last pass needs no gradient of delta
-        hook.delta = (moved * mask)[:rows].requires_grad_(learns)
+        hook.delta = moved.requires_grad_(learns)
 
     def _hook(self) -> EmbeddingPerturbation:
         if self._perturbation is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -13,13 +14,22 @@ def count_rows(batch: Mapping[str, Any]) -> int:
     return next((value.shape[0] for value in batch.values() if isinstance(value, Tensor) and value.dim() > 0), 0)
 
 
-def take_rows(batch: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:
-    """Cut every tensor with one entry a row to the rows from ``start`` up to ``stop``; the rest stays as it is."""
+def spread_rows(total: int, count: int, device: torch.device) -> Tensor:
+    """Choose ``count`` of ``total`` rows at even distances: a batch may be sorted, by length for one.
+
+    Returns:
+        Row numbers from 0, shape ``(count,)``.
+    """
+    return torch.arange(count, device=device) * total // count
+
+
+def take_rows(batch: Mapping[str, Any], kept: slice | Tensor) -> dict[str, Any]:
+    """Cut every tensor with one entry a row to the rows that are kept; the rest stays as it is."""
     rows = count_rows(batch)
 
     def cut(value: Any) -> Any:
         if isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == rows:
-            return value[start:stop]
+            return value[kept]
         if isinstance(value, Mapping):
             return {name: cut(inner) for name, inner in value.items()}
         if isinstance(value, tuple | list):

@@ -68,7 +68,7 @@ class ExactLoss:
         rows = count_rows(inputs)
         new = self._new_rows(rows)
         if new is not None:
-            inputs = take_rows(inputs, 0, max(new, 1))
+            inputs = take_rows(inputs, slice(max(new, 1)))
             loss = self._loss(model, inputs)
         items = self._count(inputs) * (new != 0)
         counts = items > 0

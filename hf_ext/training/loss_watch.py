@@ -170,7 +170,7 @@ class LossWatch(TrainerCallback):
         model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
-        rows = [take_rows(batch, i, i + 1) for i in range(count_rows(batch))]
+        rows = [take_rows(batch, slice(i, i + 1)) for i in range(count_rows(batch))]
         try:  # the mean over no label is NaN and says nothing
             return [i for i, row in enumerate(rows) if has_labels(row) and not self._is_finite(model, row)]
         finally:

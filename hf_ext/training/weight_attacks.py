@@ -62,7 +62,7 @@ class WeightAttack(Attack):
             self._gradients.clear()
             self._originals.clear()
 
-    def advance(self, rows: int) -> None:
+    def advance(self, kept: Tensor | None) -> None:
         """Exchange the weights for perturbed ones."""
         for weight, gradient in self._gradients.items():
             self._originals[weight] = weight.data

@@ -72,7 +72,7 @@ def test_a_row_is_named_by_its_number_and_its_id():
 def test_rows_are_cut_out_of_whatever_has_one_entry_a_row():
     made = {"a": torch.arange(6).reshape(3, 2), "b": [torch.arange(3)], "c": torch.tensor(1.0), "d": "text"}
     made["e"] = {"inner": torch.arange(3)}
-    cut = take_rows(made, 1, 2)
+    cut = take_rows(made, slice(1, 2))
     assert count_rows(made) == 3
     assert cut["a"].tolist() == [[2, 3]]
     assert cut["b"][0].tolist() == [1]
