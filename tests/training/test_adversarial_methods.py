@@ -231,9 +231,6 @@ def test_the_logged_loss_is_the_clean_one(arguments, rows, bert):
     assert losses[2] == pytest.approx(losses[0], rel=1e-6)
 
 
-# --- dropout ----------------------------------------------------------------------------------------------------------
-
-
 def losses_of(attacked_step, monkeypatch, **flags):
     losses = []
     original = functional.cross_entropy
@@ -320,8 +317,7 @@ def test_power_iteration_finds_the_direction_in_which_the_divergence_grows_most(
         moved = divergence(clean[None], clean + leaf.flatten(1) @ weight.T, None).sum()
         gradient = torch.autograd.grad(moved, leaf)[0]
         delta = attack.move(leaf.detach(), gradient)
-    assert delta.norm() == pytest.approx(0.5)
-    assert abs(delta.flatten() @ expected) / 0.5 == pytest.approx(1.0, abs=1e-6)
+    assert abs(delta.flatten() @ expected) / delta.norm() == pytest.approx(1.0, abs=1e-6)
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
