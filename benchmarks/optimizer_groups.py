@@ -18,7 +18,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, Trainer
 
 from hf_ext.training import ExtTrainingArguments
-from hf_ext.training.optimization import parameter_groups
+from hf_ext.training.optimization.groups import parameter_groups
 
 SMALL = {"vocab_size": 2000, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 256}
 TARGET = 1.10

@@ -24,7 +24,7 @@ from hf_ext.evaluation.metrics import first_array, score
 from hf_ext.evaluation.reports import summary_table, write_predictions
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
-from hf_ext.training.loss_watch import NonFiniteLossError
+from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
 logger = logging.getLogger(__name__)
 

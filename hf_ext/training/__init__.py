@@ -1,10 +1,10 @@
 """Training: knows no file, no column, no metric."""
 
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.averaging import average_checkpoints
-from hf_ext.training.ema import WeightAverage
-from hf_ext.training.loss_watch import NonFiniteLossError
+from hf_ext.training.averages.averaging import average_checkpoints
+from hf_ext.training.averages.ema import WeightAverage
 from hf_ext.training.trainer import ExtTrainer
+from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
 __all__ = [
     "ExtTrainer",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_ext.errors import did_you_mean
-from hf_ext.training.adversarial import ADVERSARIES
-from hf_ext.training.losses import LOSSES
+from hf_ext.training.adversarial.methods import ADVERSARIES
+from hf_ext.training.losses.registry import LOSSES
 
 
 @dataclass

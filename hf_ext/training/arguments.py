@@ -19,9 +19,9 @@ from hf_ext.training.argument_groups import (
     OptimizationArguments,
     RegularizationArguments,
 )
-from hf_ext.training.checkpoint_choice import check_averaging
-from hf_ext.training.ema import check_ema
-from hf_ext.training.optimization import settle_min_lr
+from hf_ext.training.averages.checkpoint_choice import check_averaging
+from hf_ext.training.averages.ema import check_ema
+from hf_ext.training.optimization.groups import settle_min_lr
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse"})
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")

@@ -14,10 +14,10 @@ from transformers import (
 )
 
 from hf_ext.training.arguments import ExtTrainingArguments
-from hf_ext.training.loss_watch import LossWatch
-from hf_ext.training.loss_window import LossWindow
-from hf_ext.training.progress import show_progress
-from hf_ext.training.train_log import TrainLog
+from hf_ext.training.watch.loss_watch import LossWatch
+from hf_ext.training.watch.loss_window import LossWindow
+from hf_ext.training.watch.progress import show_progress
+from hf_ext.training.watch.train_log import TrainLog
 
 
 class EarlyStopping(EarlyStoppingCallback):

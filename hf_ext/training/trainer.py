@@ -16,21 +16,21 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput
 
-from hf_ext.training.adversarial import build_attack
-from hf_ext.training.adversarial_step import AdversarialStep
+from hf_ext.training.adversarial.methods import build_attack
+from hf_ext.training.adversarial.step import AdversarialStep
+from hf_ext.training.averages.checkpoint_choice import build_averaging
+from hf_ext.training.averages.ema import build_ema
 from hf_ext.training.callbacks import callbacks_from, watch_losses
-from hf_ext.training.checkpoint_choice import build_averaging
 from hf_ext.training.compat import require_known_trainer
-from hf_ext.training.ema import build_ema
-from hf_ext.training.eval_loss import ExactLoss
-from hf_ext.training.group_record import GroupRecord
-from hf_ext.training.loader_checks import check_has_batches, check_has_rows
-from hf_ext.training.loss_choice import install_loss
-from hf_ext.training.loss_scale import LossScale
-from hf_ext.training.optimization import grouped_parameters
-from hf_ext.training.progress import close_progress
-from hf_ext.training.rdrop import build_rdrop
-from hf_ext.training.sampling import balance_labels, build_balanced_sampler
+from hf_ext.training.losses.choice import install_loss
+from hf_ext.training.losses.rdrop import build_rdrop
+from hf_ext.training.losses.sampling import balance_labels, build_balanced_sampler
+from hf_ext.training.losses.scale import LossScale
+from hf_ext.training.optimization.group_record import GroupRecord
+from hf_ext.training.optimization.groups import grouped_parameters
+from hf_ext.training.watch.eval_loss import ExactLoss
+from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
+from hf_ext.training.watch.progress import close_progress
 
 TRAINING_ARGS_JSON = "training_args.json"
 

@@ -11,8 +11,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
-from hf_ext.training.item_loss import LossSettings
-from hf_ext.training.losses import LOSSES
+from hf_ext.training.losses.item_loss import LossSettings
+from hf_ext.training.losses.registry import LOSSES
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_method.md"
 WEIGHTS = torch.tensor([1.0, 2.5, 0.3], dtype=torch.float64)

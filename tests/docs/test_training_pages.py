@@ -13,13 +13,13 @@ from scripts.support import read_json, run_main, write_csv
 from transformers import BertConfig, BertForSequenceClassification, Trainer
 
 from hf_ext.training import ExtTrainingArguments
-from hf_ext.training.adversarial import ADVERSARIES
+from hf_ext.training.adversarial.methods import ADVERSARIES
 from hf_ext.training.argument_groups import ARGUMENT_GROUPS
-from hf_ext.training.ema import EMA_FILE
-from hf_ext.training.group_record import PARAMETER_GROUPS_JSON, GroupRecord
-from hf_ext.training.losses import LOSSES
-from hf_ext.training.optimization import parameter_groups, parameter_names
-from hf_ext.training.train_log import TRAIN_LOG
+from hf_ext.training.averages.ema import EMA_FILE
+from hf_ext.training.losses.registry import LOSSES
+from hf_ext.training.optimization.group_record import PARAMETER_GROUPS_JSON, GroupRecord
+from hf_ext.training.optimization.groups import parameter_groups, parameter_names
+from hf_ext.training.watch.train_log import TRAIN_LOG
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {
@@ -53,7 +53,7 @@ def test_every_adversarial_method_has_a_row_and_no_other():
 
 @pytest.mark.parametrize("steps", [2, 4])
 def test_the_rows_give_the_number_of_passes(steps, tmp_path):
-    from hf_ext.training.adversarial import build_attack
+    from hf_ext.training.adversarial.methods import build_attack
 
     rows = rows_of(section(page("docs/training.md"), "Adversarial training"))
     for name, method in ADVERSARIES.items():

@@ -26,7 +26,8 @@ from adversarial_reference import (
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, TrainerCallback
 
-from hf_ext.training import ExtTrainer, ExtTrainingArguments, virtual_adversarial
+from hf_ext.training import ExtTrainer, ExtTrainingArguments
+from hf_ext.training.adversarial import virtual as virtual_adversarial
 
 METHODS = {
     "fgm": {"epsilon": EPSILON},

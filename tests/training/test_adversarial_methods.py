@@ -12,10 +12,10 @@ from adversarial_reference import EPSILON, Reference, reference_gradient, relati
 from torch.nn import functional
 
 from hf_ext.training import ExtTrainer, virtual_adversarial
-from hf_ext.training.attack import AttackSettings
-from hf_ext.training.divergence import divergence
-from hf_ext.training.perturbation import EmbeddingPerturbation, project, random_perturbation, steepest
-from hf_ext.training.virtual_adversarial import VirtualAdversarial
+from hf_ext.training.adversarial.attack import AttackSettings
+from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation, project, random_perturbation, steepest
+from hf_ext.training.adversarial.virtual import VirtualAdversarial
+from hf_ext.training.losses.divergence import divergence
 
 EMBEDDING_METHODS = ("fgm", "pgd", "freelb", "vat")
 

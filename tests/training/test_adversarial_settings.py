@@ -9,7 +9,7 @@ from training_models import tiny_bert
 from transformers import TrainerState, TrainingArguments
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.adversarial import ADVERSARIES, build_attack, check_surroundings, is_due
+from hf_ext.training.adversarial.methods import ADVERSARIES, build_attack, check_surroundings, is_due
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertForMaskedLM
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.perturbation import EmbeddingPerturbation
+from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation
 
 METHODS = ("fgm", "pgd", "freelb", "vat", "awp", "fgm_weight")
 
@@ -170,7 +170,7 @@ def focal(outputs, labels, num_items_in_batch=None):
     "extra", [{"label_smoothing_factor": 0.1}, {"compute_loss_func": focal}], ids=["smooth", "own"]
 )
 def test_other_losses_give_the_same_gradient_however_the_batch_is_cut(trained, monkeypatch, method, extra):
-    from hf_ext.training import virtual_adversarial
+    from hf_ext.training.adversarial import virtual as virtual_adversarial
 
     def even(like, mask, size, norm):
         each = torch.arange(1.0, like.shape[-1] + 1).to(like) * mask

@@ -17,7 +17,7 @@ from transformers import BertConfig, TrainerCallback
 from hf_ext.errors import UserError
 from hf_ext.models import ExtConfig, ExtForSequenceClassification, LabelSchema, TaskSchema
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
-from hf_ext.training.averaging import average_checkpoints
+from hf_ext.training.averages.averaging import average_checkpoints
 
 EVERY_STEP = {"save_strategy": "steps", "save_steps": 1}
 SCORED = {**EVERY_STEP, "eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "score"}
@@ -42,7 +42,7 @@ def scripted(scores):
 
 
 def test_the_model_ends_as_the_mean_of_the_last_checkpoints(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, logger="hf_ext.training.checkpoint_choice"):
+    with caplog.at_level(logging.INFO, logger="hf_ext.training.averages.checkpoint_choice"):
         trainer = run(tmp_path, average_checkpoints=3, **EVERY_STEP)
     assert_is_mean(trainer.model, mean_by_hand(tmp_path, [4, 5, 6]))
     assert "average of 3 checkpoints: checkpoint-4, checkpoint-5, checkpoint-6." in caplog.text
@@ -59,7 +59,7 @@ def test_the_model_ends_as_the_mean_of_the_last_checkpoints(tmp_path, caplog):
 def test_the_best_are_chosen_by_the_metric_and_its_direction(tmp_path, caplog, greater, metric, steps):
     scores = [0.5, 0.9, 0.1, 0.8, 0.2, 0.6]
     settings = {**SCORED, "metric_for_best_model": metric, "greater_is_better": greater}
-    with caplog.at_level(logging.INFO, logger="hf_ext.training.checkpoint_choice"):
+    with caplog.at_level(logging.INFO, logger="hf_ext.training.averages.checkpoint_choice"):
         trainer = run(
             tmp_path,
             average_checkpoints=2,

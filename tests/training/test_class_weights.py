@@ -14,8 +14,8 @@ from torch.utils.data import IterableDataset
 
 from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, SINGLE_LABEL
-from hf_ext.training.class_weights import read_class_weights
-from hf_ext.training.train_labels import read_labels
+from hf_ext.training.losses.class_weights import read_class_weights
+from hf_ext.training.losses.train_labels import read_labels
 
 NAMES = ("cat", "dog", "emu")
 

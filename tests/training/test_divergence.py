@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
-from hf_ext.training.divergence import divergence, symmetric_divergence
+from hf_ext.training.losses.divergence import divergence, symmetric_divergence
 
 TYPES = [SINGLE_LABEL, MULTI_LABEL, REGRESSION, None]
 

@@ -21,7 +21,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
-from hf_ext.training.ema import EMA_FILE, WeightAverage, decay_at
+from hf_ext.training.averages.ema import EMA_FILE, WeightAverage, decay_at
 
 STEPS = {"save_strategy": "steps", "save_steps": 3}
 EVALUATED = {"eval_strategy": "steps", "eval_steps": 1}
@@ -168,7 +168,7 @@ BEST |= {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "s
 @pytest.mark.parametrize(("evaluated", "kept"), [(True, True), (False, True), (True, False), (False, False)])
 def test_the_best_checkpoint_gives_its_average_or_its_own_weights(tmp_path, caplog, evaluated, kept):
     record = RecordWeights()
-    with caplog.at_level(logging.WARNING, logger="hf_ext.training.ema"):
+    with caplog.at_level(logging.WARNING, logger="hf_ext.training.averages.ema"):
         trainer = run(
             tmp_path,
             ema_decay=DECAY,

@@ -11,8 +11,8 @@ from transformers import BertConfig, BertLMHeadModel, Trainer, TrainingArguments
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainer
-from hf_ext.training import losses as members
-from hf_ext.training.loss_choice import choose_loss, owns_loss
+from hf_ext.training.losses import registry as members
+from hf_ext.training.losses.choice import choose_loss, owns_loss
 
 
 def test_nothing_is_chosen_unless_asked(arguments, rows, bert, tmp_path):

@@ -20,7 +20,7 @@ from training_models import tiny_bert
 from transformers import Trainer
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.loss_scale import keeps_loss_promise
+from hf_ext.training.losses.scale import keeps_loss_promise
 
 TOLERANCE = 1e-6
 

@@ -18,8 +18,8 @@ from transformers import TrainerCallback, TrainingArguments
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainer, NonFiniteLossError
-from hf_ext.training.loss_watch import last_good_checkpoint
-from hf_ext.training.loss_window import LossWindow
+from hf_ext.training.watch.loss_watch import last_good_checkpoint
+from hf_ext.training.watch.loss_window import LossWindow
 
 
 class Recorder(TrainerCallback):

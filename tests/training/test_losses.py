@@ -8,8 +8,8 @@ from loss_references import REFERENCES
 from torch.nn import functional
 
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
-from hf_ext.training.item_loss import LossSettings, read_logits
-from hf_ext.training.losses import LOSSES
+from hf_ext.training.losses.item_loss import LossSettings, read_logits
+from hf_ext.training.losses.registry import LOSSES
 
 MEMBERS = {
     ("binary_" if name == "focal" and member.problem_type == MULTI_LABEL else "") + name: member

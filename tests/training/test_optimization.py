@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, Trainer, Traini
 from hf_ext.errors import UserError
 from hf_ext.models.layers import layer_stack
 from hf_ext.training import ExtTrainingArguments
-from hf_ext.training.optimization import parameter_groups
+from hf_ext.training.optimization.groups import parameter_groups
 
 BASE, HEAD, CRF_RATE, DECAY, WEIGHT_DECAY = 1e-3, 7e-3, 9e-2, 0.5, 0.01
 MODELS = {

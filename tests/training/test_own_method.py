@@ -10,8 +10,8 @@ import torch
 from training_models import tiny_bert
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.adversarial import ADVERSARIES
-from hf_ext.training.perturbation import EmbeddingPerturbation
+from hf_ext.training.adversarial.methods import ADVERSARIES
+from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_method.md"
 

@@ -10,9 +10,10 @@ from training_models import tiny_bert
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from hf_ext.training import ExtTrainer, progress
-from hf_ext.training.loss_window import LossWindow
-from hf_ext.training.progress import LossBar, ProgressLines, describe_losses, describe_results
+from hf_ext.training import ExtTrainer
+from hf_ext.training.watch import progress
+from hf_ext.training.watch.loss_window import LossWindow
+from hf_ext.training.watch.progress import LossBar, ProgressLines, describe_losses, describe_results
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ class Clock:
 
 @pytest.fixture
 def lines(caplog):
-    caplog.set_level(logging.INFO, logger="hf_ext.training.progress")
+    caplog.set_level(logging.INFO, logger="hf_ext.training.watch.progress")
     clock, window = Clock(), LossWindow(2)
     state, control = TrainerState(is_world_process_zero=True, max_steps=100), TrainerControl()
     callback = ProgressLines(window, clock=clock)

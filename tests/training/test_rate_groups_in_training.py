@@ -22,7 +22,7 @@ from transformers.trainer_utils import SchedulerType
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
-from hf_ext.training.group_record import PARAMETER_GROUPS_JSON, GroupRecord, first_difference
+from hf_ext.training.optimization.group_record import PARAMETER_GROUPS_JSON, GroupRecord, first_difference
 
 BASE, HEAD, DECAY, WEIGHT_DECAY = 1e-3, 7e-3, 0.5, 0.01
 FLAGS = {"learning_rate": BASE, "head_learning_rate": HEAD, "layerwise_lr_decay": DECAY, "weight_decay": WEIGHT_DECAY}

@@ -6,8 +6,8 @@ import datasets
 import pytest
 import torch
 
-from hf_ext.training.batch_rows import count_rows, take_rows
-from hf_ext.training.row_lookup import find_rows, name_row
+from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.row_lookup import find_rows, name_row
 
 ROWS = [
     {"input_ids": [5, 6], "labels": 0},

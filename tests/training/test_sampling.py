@@ -20,7 +20,7 @@ from transformers import Trainer, TrainingArguments
 from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from hf_ext.training import ExtTrainer
-from hf_ext.training.sampling import BalancedSampler, build_balanced_sampler, row_weights
+from hf_ext.training.losses.sampling import BalancedSampler, build_balanced_sampler, row_weights
 
 
 def test_a_row_is_as_likely_as_its_label_is_rare():

@@ -13,8 +13,8 @@ from training_models import tiny_bert
 from transformers import TrainerCallback, TrainingArguments
 
 from hf_ext.training import ExtTrainer
-from hf_ext.training.loss_window import LossWindow
-from hf_ext.training.train_log import TRAIN_LOG, TrainLog
+from hf_ext.training.watch.loss_window import LossWindow
+from hf_ext.training.watch.train_log import TRAIN_LOG, TrainLog
 
 
 def read(folder):

@@ -22,7 +22,7 @@ from transformers import (
 from hf_ext.tokenization import build_tokenizer
 from hf_ext.training import ExtTrainer, compat
 from hf_ext.training.callbacks import callbacks_from
-from hf_ext.training.loss_watch import LossWatch
+from hf_ext.training.watch.loss_watch import LossWatch
 
 
 def files_of(folder):

@@ -17,8 +17,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_ext.errors import UserError
 from hf_ext.training.argument_groups import RegularizationArguments
-from hf_ext.training.averaging import average_checkpoints, is_peft
-from hf_ext.training.ema import require_whole_weights
+from hf_ext.training.averages.averaging import average_checkpoints, is_peft
+from hf_ext.training.averages.ema import require_whole_weights
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL
-from hf_ext.training.item_loss import (
+from hf_ext.training.losses.item_loss import (
     ClassCostLoss,
     ItemLoss,
     MultiLabelLoss,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.trainer_utils import has_length
 
-from hf_ext.training.batch_rows import count_rows
+from hf_ext.training.watch.batch_rows import count_rows
 
 TOKENS, MASK = "input_ids", "attention_mask"
 ID_COLUMNS = ("id", "idx", "guid", "_line")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.batch_rows import count_rows, take_rows
 
 
 class ExactLoss:

@@ -10,11 +10,11 @@ from torch import Tensor
 from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.batch_rows import count_rows
-from hf_ext.training.divergence import symmetric_divergence
-from hf_ext.training.item_loss import read_logits
-from hf_ext.training.loss_scale import LossScale, bare_model
-from hf_ext.training.problem_types import problem_type_of
+from hf_ext.training.losses.divergence import symmetric_divergence
+from hf_ext.training.losses.item_loss import read_logits
+from hf_ext.training.losses.problem_types import problem_type_of
+from hf_ext.training.losses.scale import LossScale, bare_model
+from hf_ext.training.watch.batch_rows import count_rows
 
 
 class RDrop:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from hf_ext.training.adversarial import check_surroundings, is_due
-from hf_ext.training.attack import Attack
-from hf_ext.training.batch_rows import count_rows, spread_rows, take_rows
-from hf_ext.training.gradient_sync import RandomState, frozen_parameters, local_backward
-from hf_ext.training.loss_scale import LossScale, bare_model
-from hf_ext.training.problem_types import problem_type_of
+from hf_ext.training.adversarial.attack import Attack
+from hf_ext.training.adversarial.gradient_sync import RandomState, frozen_parameters, local_backward
+from hf_ext.training.adversarial.methods import check_surroundings, is_due
+from hf_ext.training.losses.problem_types import problem_type_of
+from hf_ext.training.losses.scale import LossScale, bare_model
+from hf_ext.training.watch.batch_rows import count_rows, spread_rows, take_rows
 
 Step = Callable[[nn.Module, dict[str, Any], Any], Tensor]
 

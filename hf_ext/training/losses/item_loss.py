@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
-from hf_ext.training.divergence import at_least_float32
+from hf_ext.training.losses.divergence import at_least_float32
 
 
 @dataclass(frozen=True)

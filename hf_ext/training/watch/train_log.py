@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_ext.training.loss_window import LossWindow
+from hf_ext.training.watch.loss_window import LossWindow
 
 TRAIN_LOG = "train_log.jsonl"
 

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
-from hf_ext.training.loss_window import LossWindow
+from hf_ext.training.watch.loss_window import LossWindow
 
 logger = logging.getLogger(__name__)
 

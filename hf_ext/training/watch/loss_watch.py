@@ -16,9 +16,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_ext.errors import UserError
 from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.batch_rows import count_rows, take_rows
-from hf_ext.training.loss_window import LossWindow
-from hf_ext.training.row_lookup import find_rows, name_row
+from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.loss_window import LossWindow
+from hf_ext.training.watch.row_lookup import find_rows, name_row
 
 LISTED_ROWS = 20
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)

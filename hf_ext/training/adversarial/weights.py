@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_ext.training.attack import Attack
+from hf_ext.training.adversarial.attack import Attack
 
 
 class WeightAttack(Attack):

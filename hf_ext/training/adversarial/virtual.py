@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_ext.training.attack import EmbeddingAttack
-from hf_ext.training.divergence import divergence
-from hf_ext.training.perturbation import random_perturbation, steepest
+from hf_ext.training.adversarial.attack import EmbeddingAttack
+from hf_ext.training.adversarial.perturbation import random_perturbation, steepest
+from hf_ext.training.losses.divergence import divergence
 
 
 class VirtualAdversarial(EmbeddingAttack):

@@ -12,11 +12,11 @@ from transformers.trainer_utils import unwrap_peft_model
 from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from hf_ext.training.arguments import ExtTrainingArguments
-from hf_ext.training.class_weights import read_class_weights
-from hf_ext.training.item_loss import ItemLoss, LossSettings
-from hf_ext.training.losses import LOSSES
-from hf_ext.training.problem_types import problem_type_of
-from hf_ext.training.train_labels import first_label
+from hf_ext.training.losses.class_weights import read_class_weights
+from hf_ext.training.losses.item_loss import ItemLoss, LossSettings
+from hf_ext.training.losses.problem_types import problem_type_of
+from hf_ext.training.losses.registry import LOSSES
+from hf_ext.training.losses.train_labels import first_label
 
 DEFAULT_LOSSES = {SINGLE_LABEL: "cross_entropy", MULTI_LABEL: "bce", REGRESSION: "mse"}
 

@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 from transformers import Trainer, TrainerState, TrainingArguments
 
-from hf_ext.training.attack import Attack, AttackSettings, EmbeddingAttack
-from hf_ext.training.perturbation import project, random_perturbation, steepest
-from hf_ext.training.virtual_adversarial import VirtualAdversarial
-from hf_ext.training.weight_attacks import AdversarialWeightPerturbation, WeightFastGradientMethod
+from hf_ext.training.adversarial.attack import Attack, AttackSettings, EmbeddingAttack
+from hf_ext.training.adversarial.perturbation import project, random_perturbation, steepest
+from hf_ext.training.adversarial.virtual import VirtualAdversarial
+from hf_ext.training.adversarial.weights import AdversarialWeightPerturbation, WeightFastGradientMethod
 
 
 class FastGradientMethod(EmbeddingAttack):

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_ext.training.perturbation import EmbeddingPerturbation, touchable_tokens
+from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation, touchable_tokens
 
 
 @dataclass(frozen=True)

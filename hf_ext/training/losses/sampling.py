@@ -11,8 +11,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from hf_ext.errors import UserError
 from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, REGRESSION
-from hf_ext.training.problem_types import problem_type_of
-from hf_ext.training.train_labels import first_label, read_labels, require_countable
+from hf_ext.training.losses.problem_types import problem_type_of
+from hf_ext.training.losses.train_labels import first_label, read_labels, require_countable
 
 FLAG = "--weighted_sampling"
 

@@ -17,8 +17,14 @@ from torchcrf import CRF
 from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
-from hf_ext.training.group_record import GroupRecord
-from hf_ext.training.rate_sections import RATE_FLAGS, assign_sections, name_sections, parameter_names, rates_asked
+from hf_ext.training.optimization.group_record import GroupRecord
+from hf_ext.training.optimization.rate_sections import (
+    RATE_FLAGS,
+    assign_sections,
+    name_sections,
+    parameter_names,
+    rates_asked,
+)
 
 logger = logging.getLogger(__name__)
 

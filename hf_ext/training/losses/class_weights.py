@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hf_ext.errors import UserError, did_you_mean
 from hf_ext.models.schema import MULTI_LABEL
-from hf_ext.training.train_labels import count_labels, read_labels
+from hf_ext.training.losses.train_labels import count_labels, read_labels
 
 logger = logging.getLogger(__name__)
 

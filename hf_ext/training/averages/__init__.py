@@ -1,0 +1,1 @@
+"""Averages of weights: along the training (``ema``), and over its checkpoints (``averaging``)."""
