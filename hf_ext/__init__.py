@@ -10,13 +10,16 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ADVERSARIES": "hf_ext.training.adversarial",
     "ClassificationCollator": "hf_ext.data.collators",
     "ClassificationData": "hf_ext.data.classification",
     "DataArguments": "hf_ext.data.arguments",
+    "EmbeddingAttack": "hf_ext.training.adversarial",
     "ExtConfig": "hf_ext.models.configuration",
     "ExtForSequenceClassification": "hf_ext.models.sequence_classification",
     "ExtTrainer": "hf_ext.training.trainer",
     "ExtTrainingArguments": "hf_ext.training.arguments",
+    "LOSSES": "hf_ext.training.losses",
     "LabelSchema": "hf_ext.models.schema",
     "ModelArguments": "hf_ext.models.arguments",
     "RecurrentEncoder": "hf_ext.models.encoders",

@@ -11,7 +11,8 @@ from adversarial_models import build_model, build_rows, collate, micro_batches
 from adversarial_reference import EPSILON, Reference, reference_gradient, relative_error
 from torch.nn import functional
 
-from hf_ext.training import ExtTrainer, virtual_adversarial
+from hf_ext.training import ExtTrainer
+from hf_ext.training.adversarial import virtual as virtual_adversarial
 from hf_ext.training.adversarial.attack import AttackSettings
 from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation, project, random_perturbation, steepest
 from hf_ext.training.adversarial.virtual import VirtualAdversarial
