@@ -33,7 +33,7 @@ demo: install ## Train, evaluate and predict on real Chinese reviews, in a few m
 	$(BIN)/python run_classification.py examples/demo.yaml --overwrite_output_dir
 
 test: install-dev ## Run the tests
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install-dev ## Format, lint, types, import floors
 	$(BIN)/ruff format --check .

@@ -89,10 +89,10 @@ def test_defaults_lose_to_everything_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argv", "rate"), [([], 1e-3), (["--model_name_or_path", "x"], 5e-5), (["--learning_rat", "2e-4"], 2e-4)]
+    ("argv", "epochs"), [([], 20), (["--model_name_or_path", "x"], 3), (["--num_train_ep", "2"], 2)]
 )
-def test_scratch_defaults_hold_only_without_a_pretrained_model(argv, rate):
-    assert parse(*argv, scratch_defaults={"learning_rate": 1e-3})[2].learning_rate == rate
+def test_scratch_defaults_hold_only_without_a_pretrained_model(argv, epochs):
+    assert parse(*argv, scratch_defaults={"num_train_epochs": 20})[2].num_train_epochs == epochs
 
 
 def test_abbreviations_of_the_official_scripts_work():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import subprocess
@@ -231,7 +230,6 @@ def test_label_smoothing_is_refused_where_a_row_has_not_one_label(arguments, pro
 
 
 def test_same_weights_as_trainer_where_trainer_is_right(arguments, rows):
-    logging.getLogger("hf_ext").setLevel(logging.ERROR)
     weights = []
     for trainer_class in (Trainer, ExtTrainer):
         model = tiny_bert()  # with dropout: an extra random number would show
