@@ -6,8 +6,11 @@ it, and it lives in ``config.json``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from .tag_schemes import SCHEMES, find_scheme
 
 LEVELS = ("word", "character")
 PADDING_CHARACTER, UNKNOWN_CHARACTER = 0, 1  # ids of the character encoder; the known ones follow
@@ -42,6 +45,8 @@ class TaggingSchema:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level must be one of {LEVELS}, got {self.level!r}.")
+        if self.scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {SCHEMES}, got {self.scheme!r}.")
         for name, kind in (("tags", "tag"), ("sentence_labels", "sentence label"), ("characters", "character")):
             values = getattr(self, name)
             if len(set(values)) < len(values):
@@ -59,14 +64,14 @@ class TaggingSchema:
         return {label: i for i, label in enumerate(self.sentence_labels)}
 
     @property
+    def character_ids(self) -> dict[str, int]:
+        """The id of each known character: its index + 2, since 0 is padding and 1 stands for all unknown ones."""
+        return {character: i for i, character in enumerate(self.characters, UNKNOWN_CHARACTER + 1)}
+
+    @property
     def num_characters(self) -> int:
         """Rows of a character embedding: the known characters, padding and unknown."""
         return len(self.characters) + UNKNOWN_CHARACTER + 1
-
-    def encode_characters(self, word: str, *, longest: int) -> list[int]:
-        """Give the ids of the first ``longest`` characters of a word: index + 2 of a known one, 1 of any other."""
-        known = self.characters
-        return [known.find(character) + 2 if character in known else UNKNOWN_CHARACTER for character in word[:longest]]
 
     def write_into(self, config: Any) -> None:
         """Store the schema in a transformers config; tags go where transformers looks for labels."""
@@ -106,20 +111,14 @@ def has_tagger(config: Any) -> bool:
     return any(head in name for name in config.architectures or () for head in heads)
 
 
-def scheme_of_names(names: tuple[str, ...]) -> str:
+def scheme_of_names(names: Sequence[str]) -> str:
     """Tell the scheme from the names of the tags alone, as one must where there are no sentences to look at.
 
-    ``B-`` and ``I-`` without more are read as BIO, the usual scheme, though IOB1 has the same names; ``I-`` alone is
-    IOB1; names without a prefix are IO.
+    As ``find_scheme`` for sentences in which every I follows its B. So ``B-`` and ``I-`` without more are BIO, the
+    usual scheme, though IOB1 has the same names; names that fit no scheme are IO, each a type of its own.
     """
-    inside = [name for name in names if name != "O"]
-    prefixes = {name[0] for name in inside if name[1:2] in ("-", "_") and len(name) > 2}
-    if not prefixes or any(name[1:2] not in ("-", "_") for name in inside) or not prefixes <= set("BIOESLUM"):
+    behind_b = [("B" + name[1:], name) if name[:1] == "I" and "B" + name[1:] in names else (name,) for name in names]
+    try:
+        return find_scheme(behind_b)
+    except ValueError:
         return "IO"
-    if prefixes & {"L", "U"}:
-        return "BILOU"
-    if "M" in prefixes:
-        return "BMES"
-    if prefixes & {"E", "S"}:
-        return "BIOES"
-    return "BIO" if "B" in prefixes else "IOB1"
