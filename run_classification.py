@@ -10,16 +10,16 @@ Every flag of the official ``run_classification.py`` is here; ``--help`` lists t
 """
 
 from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.building import (
+from hf_ext.cli.classification_outcome import ClassificationOutcome
+from hf_ext.cli.classifier_building import (
     check_best_metric,
     check_streaming,
     load_classifier,
     load_saved_schema,
-    load_tokenizer,
+    load_text_tokenizer,
     use_demo_data,
 )
 from hf_ext.cli.faults import blame_flags
-from hf_ext.cli.outcome import Outcome
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.collators import ClassificationCollator
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> dict:
 
     # 2. Logging and seeds
     start_session(args)
-    outcome = Outcome(args)
+    outcome = ClassificationOutcome(args)
 
     # 3. Data: read and check the rows; fit labels and columns on the training split only
     saved = load_saved_schema(model_args, trains=args.do_train)
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> dict:
     check_best_metric(args, data.schema.labels, data_args)
 
     # 4. Tokenizer: the model's own, or one built from the training text
-    tokenizer = load_tokenizer(model_args, data)
+    tokenizer = load_text_tokenizer(model_args, data)
 
     # 5. Model: stock head, or encoder + pooler + table columns, sized by the schemas
     model = load_classifier(model_args, data.schema, tokenizer)

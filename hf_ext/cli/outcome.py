@@ -6,41 +6,47 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.faults import blame_run
-from hf_ext.data.arguments import DataArguments
-from hf_ext.data.classification import ClassificationData
 from hf_ext.errors import UserError
-from hf_ext.evaluation.baseline import tfidf_baseline
-from hf_ext.evaluation.metrics import first_array, score
-from hf_ext.evaluation.reports import summary_table, write_predictions
-from hf_ext.models.arguments import ModelArguments
-from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from hf_ext.evaluation.reports import summary_table
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
 logger = logging.getLogger(__name__)
 
-MAIN_METRICS = {
-    SINGLE_LABEL: ("f1_weighted", "f1_macro", "accuracy"),
-    MULTI_LABEL: ("f1_weighted", "f1_macro", "f1_micro"),
-    REGRESSION: ("spearman", "pearson", "mse"),
-}
+
+class RunData(Protocol):
+    """What the data of a run, whatever its task, can tell."""
+
+    splits: Any
+    split_indices: dict[str, Any] | None
+
+    def locate(self, split: str, rows: Sequence[int]) -> str | None:
+        """Give file and lines of some rows, or None if nobody knows."""
 
 
-class Outcome:
+Data = TypeVar("Data", bound=RunData)
+
+
+class Outcome(Generic[Data]):
     """The last step of a script: train, evaluate, predict, and write what each of them gives.
+
+    A script takes the subclass of its task, which adds ``predict``.
 
     Args:
         args: The run's training arguments.
     """
+
+    task = ""  # as the Hub calls it
+    titles: ClassVar[dict[str, str]] = {"eval": "validation", "predict": "test"}  # rows of the table, by metric prefix
+    row_files: ClassVar[tuple[str, ...]] = ("predict*",)  # what holds rows of the user
 
     def __init__(self, args: Any) -> None:
         self.args = args
@@ -74,7 +80,7 @@ class Outcome:
         for line in dict.fromkeys(notes):
             logger.info(line)
 
-    def train(self, trainer: Trainer, data: ClassificationData) -> None:
+    def train(self, trainer: Trainer, data: Data) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
@@ -86,7 +92,7 @@ class Outcome:
         if data.split_indices and trainer.is_world_process_zero():
             self._write_json("split_indices.json", data.split_indices)
 
-    def evaluate(self, trainer: Trainer, data: ClassificationData) -> None:
+    def evaluate(self, trainer: Trainer, data: Data) -> None:
         """Evaluate on the validation split, and each checkpoint too when ``eval_all_checkpoints`` asks for it."""
         with blame_run():
             metrics = trainer.evaluate(metric_key_prefix="eval")
@@ -95,36 +101,11 @@ class Outcome:
         if self.args.eval_all_checkpoints:
             self._evaluate_checkpoints(trainer)
 
-    def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
-        """Predict the test rows in input order, write them, and score those that have a label."""
-        with blame_run():
-            output = trainer.predict(features, metric_key_prefix="predict")
-        logits = first_array(output.predictions)
-        metrics = {**(output.metrics or {}), "predict_samples": len(logits)}
-        labels = data.labels("test")
-        known = [i for i, label in enumerate(labels) if label is not None]
-        if known:
-            scored = score(data.schema.labels.problem_type, logits[known], np.array([labels[i] for i in known]))
-            metrics |= {f"predict_{name}": value for name, value in scored.items()}
-        self._record(trainer, "predict", metrics)
-        if trainer.is_world_process_zero():
-            paths = write_predictions(
-                self.folder,
-                labels=data.schema.labels,
-                logits=logits,
-                ids=data.ids("test"),
-                columns=data.kept_columns("test"),
-            )
-            self.files |= {path.name: path for path in paths}
-
-    def finish(
-        self, trainer: Trainer, data: ClassificationData, model_args: ModelArguments, data_args: DataArguments
-    ) -> dict[str, dict[str, float]]:
-        """Score the TF-IDF floor when asked, write the card or push, and print the table of results and files."""
-        if data_args.tfidf_baseline and trainer.is_world_process_zero():
-            self._floor(trainer, data)
+    def finish(self, trainer: Trainer, data: Data, model_args: Any, data_args: Any) -> dict[str, dict[str, float]]:
+        """Add what else the task has, write the card or push, and print the table of results and files."""
+        self._extras(trainer, data, data_args)
         if self.args.do_train:
-            card: dict[str, Any] = {"tasks": "text-classification", "finetuned_from": model_args.model_name_or_path}
+            card: dict[str, Any] = {"tasks": self.task, "finetuned_from": model_args.model_name_or_path}
             if data_args.dataset_name:
                 card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
             if self.args.push_to_hub:
@@ -133,12 +114,20 @@ class Outcome:
             else:
                 trainer.create_model_card(**card)
         if trainer.is_world_process_zero():
-            sys.stdout.write(self._table(data.schema.labels.problem_type))
+            sys.stdout.write(self._table(self._main_metrics(data)))
         return self.results
+
+    def _main_metrics(self, data: Data) -> Sequence[str]:
+        """Name the metrics of the table, without prefix; a split shows if it has the first one."""
+        raise NotImplementedError
+
+    def _extras(self, trainer: Trainer, data: Data, data_args: Any) -> None:
+        """Do what the task does at the end beside training, evaluation and prediction."""
 
     def _warn_of_uploads(self) -> None:
         """transformers uploads the whole folder; rows of the user should not leave unnoticed."""
-        rows = sorted(path.name for path in self.folder.glob("predict*") if path.suffix != ".json")
+        found = {path.name for pattern in self.row_files for path in self.folder.glob(pattern)}
+        rows = sorted(name for name in found if not name.endswith(".json"))
         if rows:
             logger.warning("%s in %s are uploaded with the model.", ", ".join(rows), self.folder)
 
@@ -181,30 +170,14 @@ class Outcome:
             self.folder / f"checkpoint-{n}" for n in sorted(int(number) for number in numbers if number.isdecimal())
         ]
 
-    def _floor(self, trainer: Trainer, data: ClassificationData) -> None:
-        if "train" not in data.splits or data_is_streamed(data):
-            logger.warning("--tfidf_baseline needs the training rows in memory; it was left out.")
-            return
-        problem_type = data.schema.labels.problem_type
-        for split, prefix in (("validation", "eval"), ("test", "predict")):
-            if prefix in self.results and any(label is not None for label in data.labels(split)):
-                floor = tfidf_baseline(
-                    data.texts("train"), data.labels("train"), data.texts(split), data.labels(split), problem_type
-                )
-                named = {f"baseline_{prefix}_{name}": value for name, value in floor.items()}
-                trainer.save_metrics(f"baseline_{prefix}", named)
-                self.results[f"baseline_{prefix}"] = named
-
-    def _table(self, problem_type: str) -> str:
-        names = MAIN_METRICS[problem_type]
+    def _table(self, names: Sequence[str]) -> str:
         rows = [["", *names, "rows", "seconds"]]
-        for split, title in (("eval", "validation"), ("predict", "test")):
-            for prefix, suffix in ((split, ""), (f"baseline_{split}", ": TF-IDF floor")):
-                metrics = self.results.get(prefix, {})
-                if metrics.get(f"{prefix}_{names[0]}") is not None:
-                    cells = [_short(metrics.get(f"{prefix}_{name}")) for name in names]
-                    counts = [metrics.get(f"{prefix}_samples"), metrics.get(f"{prefix}_runtime")]
-                    rows.append([title + suffix, *cells, *map(_short, counts)])
+        for prefix, title in self.titles.items():
+            metrics = self.results.get(prefix, {})
+            if metrics.get(f"{prefix}_{names[0]}") is not None:
+                cells = [_short(metrics.get(f"{prefix}_{name}")) for name in names]
+                counts = [metrics.get(f"{prefix}_samples"), metrics.get(f"{prefix}_runtime")]
+                rows.append([title, *cells, *map(_short, counts)])
         files = [["metrics", str(self.folder / "all_results.json")]]
         files += [[name, str(path)] for name, path in self.files.items()]
         if self.args.do_train:
@@ -221,7 +194,7 @@ class Outcome:
 
 
 @contextmanager
-def blame_rows(data: ClassificationData) -> Iterator[None]:
+def blame_rows(data: RunData) -> Iterator[None]:
     """Add file and lines to an error about training rows.
 
     Raises:
@@ -236,7 +209,7 @@ def blame_rows(data: ClassificationData) -> Iterator[None]:
         raise error.at(where) from error
 
 
-def data_is_streamed(data: ClassificationData) -> bool:
+def data_is_streamed(data: RunData) -> bool:
     """Tell whether the training rows are read while training, so that nobody knows their number."""
     return "train" in data.splits and not hasattr(data.splits["train"].rows, "__len__")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from hf_ext.cli.building import check_best_metric, load_classifier, load_saved_schema
+from hf_ext.cli.classifier_building import check_best_metric, load_classifier, load_saved_schema
 from hf_ext.data.arguments import DataArguments
 from hf_ext.errors import UserError
 from hf_ext.models.arguments import ModelArguments

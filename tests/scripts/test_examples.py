@@ -11,7 +11,7 @@ import yaml
 from reviews import review_rows
 from scripts.support import ROOT, read_csv, read_json, run_main
 
-from hf_ext.cli import building
+from hf_ext.cli import classifier_building
 from hf_ext.data import demo
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -100,7 +100,7 @@ def test_the_example_runs(path, tmp_path, tiny_bert, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = flags_for(path, tmp_path, tiny_bert)
     if path.stem == "demo":
-        monkeypatch.setattr(building, "prepare_demo", lambda folder: tiny_demo(tmp_path))
+        monkeypatch.setattr(classifier_building, "prepare_demo", lambda folder: tiny_demo(tmp_path))
     run_main(
         *(
             path,
