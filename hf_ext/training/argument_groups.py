@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,8 @@ class AdversarialArguments:
     )
 
     def __post_init__(self) -> None:
+        if self.adversarial is None:  # as Python has it
+            self.adversarial = "none"
         if self.adversarial != "none" and self.adversarial not in ADVERSARIES:
             hint = did_you_mean(self.adversarial, ["none", *ADVERSARIES])
             raise ValueError(f"--adversarial {self.adversarial}: there is no such method; {hint}")
@@ -122,8 +125,8 @@ class LossArguments:
     class_weights: str | None = field(
         default=None,
         metadata={
-            "help": "Weight of each label in the loss: balanced, a list in label order (1,2.5,1), or a JSON file "
-            "{label: weight}. With several labels a row: the weight of its positive rows."
+            "help": "Weight of each label in the loss: balanced, a list in label order (1,2.5,1), or JSON "
+            "{label: weight} or a file of it. With several labels a row: the weight of its positive rows."
         },
     )
     weighted_sampling: bool = field(
@@ -144,6 +147,8 @@ class LossArguments:
             raise ValueError(f"--multitask_alpha must be from 0 to 1, got {self.multitask_alpha}.")
         if isinstance(self.class_weights, list | tuple):  # as YAML has it
             self.class_weights = ",".join(map(str, self.class_weights))
+        elif isinstance(self.class_weights, Mapping):
+            self.class_weights = json.dumps({str(name): weight for name, weight in self.class_weights.items()})
         if self.weighted_sampling and self.class_weights:
             raise ValueError("--weighted_sampling and --class_weights count rare labels twice; leave one out.")
 
@@ -183,6 +188,18 @@ class RegularizationArguments:
 
 ARGUMENT_GROUPS = (AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
 
+# A flag, the values with which it is off, and the flags that then do nothing.
+IDLE_WITHOUT: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
+    "adversarial": (
+        ("none",),
+        tuple(name for name in AdversarialArguments.__dataclass_fields__ if name != "adversarial"),
+    ),
+    "ema_decay": ((None,), ("ema_evaluate", "ema_save")),
+    "average_checkpoints": ((None,), ("average_checkpoints_by",)),
+    "early_stopping_patience": ((None,), ("early_stopping_threshold",)),
+    "loss focal": ((None, *(name for name in LOSSES if name != "focal")), ("focal_gamma",)),
+}
+
 
 def _read_rates(given: dict | str | None) -> dict[str, float] | None:
     """Turn the JSON of ``learning_rate_mapping`` into {regular expression: rate}."""
@@ -198,9 +215,11 @@ def _read_rates(given: dict | str | None) -> dict[str, float] | None:
     rates = {}
     for pattern, rate in mapping.items():
         try:
-            rates[str(pattern)] = float(rate)
+            rates[str(pattern)] = math.nan if isinstance(rate, bool) else float(rate)
         except (TypeError, ValueError):
             raise ValueError(f"--learning_rate_mapping: {rate!r} of {pattern!r} is no number.") from None
-        if not rates[str(pattern)] >= 0:
-            raise ValueError(f"--learning_rate_mapping: the rate of {pattern!r} must not be negative, got {rate}.")
+        if not 0 <= rates[str(pattern)] < math.inf:
+            raise ValueError(
+                f"--learning_rate_mapping: the rate of {pattern!r} must be a finite number, not negative, got {rate}."
+            )
     return rates

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, get_last_c
 from hf_ext.errors import UserError
 from hf_ext.training.argument_groups import (
     ARGUMENT_GROUPS,
+    IDLE_WITHOUT,
     AdversarialArguments,
     LossArguments,
     OptimizationArguments,
@@ -24,6 +27,8 @@ from hf_ext.training.averages.ema import check_ema
 from hf_ext.training.optimization.groups import settle_min_lr
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse"})
+logger = logging.getLogger(__name__)
+
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -81,8 +86,10 @@ class ExtTrainingArguments(
     def __post_init__(self) -> None:
         for group in ARGUMENT_GROUPS:
             group.__post_init__(self)
+        self._check_numbers()
         self._check_counts()
         self._check_what_is_asked()
+        self._warn_of_idle_flags()
         self._settle_device()
         self._settle_resume()
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
@@ -118,8 +125,33 @@ class ExtTrainingArguments(
             )
         if self.prediction_loss_only and self.do_predict:
             raise ValueError("--prediction_loss_only leaves nothing to write for --do_predict; leave one of them out.")
+        if self.adversarial != "none" and self.max_steps <= 0 and 1 <= self.num_train_epochs <= self.adversarial_start:
+            raise ValueError(
+                f"--adversarial_start {self.adversarial_start:g} is not before the end of --num_train_epochs "
+                f"{self.num_train_epochs:g}; below 1 it is a fraction of the training."
+            )
         if self.eval_all_checkpoints and not self.do_eval and self.eval_strategy == IntervalStrategy.NO:
             raise ValueError("--eval_all_checkpoints needs --do_eval.")
+
+    def _check_numbers(self) -> None:
+        """Refuse nan and inf, which a command line takes for numbers, and what torch would take without a word."""
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and name != "max_grad_norm")):
+                raise ValueError(f"--{name} must be a finite number, got {value}.")
+        for name in ("weight_decay", "early_stopping_threshold"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.label_smoothing_factor <= 1:
+            raise ValueError(f"--label_smoothing_factor must be from 0 to 1, got {self.label_smoothing_factor}.")
+
+    def _warn_of_idle_flags(self) -> None:
+        """Say which flags do nothing because the one that they belong to is not set."""
+        for leader, (idle, followers) in IDLE_WITHOUT.items():
+            if getattr(self, leader.split()[0]) in idle:
+                for name in followers:
+                    if getattr(self, name) != self.__dataclass_fields__[name].default:
+                        logger.warning("--%s does nothing without --%s.", name, leader)
 
     def _check_counts(self) -> None:
         names = ["gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"]

@@ -189,3 +189,71 @@ def test_an_output_folder_that_is_a_file_is_refused(arguments, tmp_path, below):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file: is a file, not a folder – name another --output_dir"):
         check_output_dir(arguments(output_dir=str(tmp_path / "file" / below), do_predict=True))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "learning_rate",
+        "head_learning_rate",
+        "adversarial_epsilon",
+        "adversarial_start",
+        "focal_gamma",
+        "rdrop_alpha",
+        "weight_decay",
+        "warmup_steps",
+        "num_train_epochs",
+        "label_smoothing_factor",
+        "early_stopping_threshold",
+    ],
+)
+def test_no_number_is_nan_or_infinite(arguments, name, value):
+    with pytest.raises(ValueError, match=f"--{name} must .*, got {value}"):
+        arguments(**{name: value})
+
+
+@pytest.mark.parametrize("rate", [float("inf"), True])
+def test_a_rate_of_the_mapping_is_a_finite_number(arguments, rate):
+    with pytest.raises(ValueError, match="the rate of 'embed' must be a finite number"):
+        arguments(learning_rate_mapping={"embed": rate})
+
+
+def test_infinity_stays_the_word_for_gradients_that_are_not_clipped(arguments):
+    assert arguments(max_grad_norm=float("inf")).max_grad_norm == float("inf")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"weight_decay": -1.0}, {"early_stopping_threshold": -0.1}, {"label_smoothing_factor": 1.5}]
+)
+def test_numbers_that_torch_would_take_without_a_word_are_refused(arguments, wrong):
+    with pytest.raises(ValueError, match=f"--{next(iter(wrong))} must"):
+        arguments(**wrong)
+
+
+def test_an_attack_that_would_never_begin_is_refused(arguments):
+    with pytest.raises(ValueError, match="--adversarial_start 2 is not before the end of --num_train_epochs 2"):
+        arguments(adversarial="fgm", adversarial_start=2, num_train_epochs=2, max_steps=-1)
+    arguments(adversarial="fgm", adversarial_start=2, num_train_epochs=2.5, max_steps=-1)
+    arguments(adversarial="fgm", adversarial_start=0.5, num_train_epochs=0.5, max_steps=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "warning"),
+    [
+        ({"adversarial_epsilon": 0.5}, "--adversarial_epsilon does nothing without --adversarial."),
+        ({"adversarial": "fgm", "adversarial_epsilon": 0.5}, ""),
+        ({"loss": "dice", "focal_gamma": 3.0}, "--focal_gamma does nothing without --loss focal."),
+        ({"loss": "focal", "focal_gamma": 3.0}, ""),
+        ({"ema_save": False}, "--ema_save does nothing without --ema_decay."),
+        ({"average_checkpoints_by": "best"}, "--average_checkpoints_by does nothing without --average_checkpoints."),
+        (
+            {"early_stopping_threshold": 0.1},
+            "--early_stopping_threshold does nothing without --early_stopping_patience.",
+        ),
+        ({"adversarial": None}, ""),
+    ],
+)
+def test_a_flag_that_does_nothing_by_itself_is_named(arguments, caplog, given, warning):
+    arguments(**given)
+    assert "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("hf_ext")) == warning

@@ -130,3 +130,27 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, text, message):
 def test_a_missing_file_is_one_line():
     with pytest.raises(UserError, match="--class_weights balancd: there is no such file – write balanced, numbers"):
         read("balancd")
+
+
+@pytest.mark.parametrize(
+    "given", ["1, 2, 0.5", "[1, 2, 0.5]", '{"dog": 2, "emu": 0.5}', ' {"emu": 0.5, "dog": 2, "cat": 1}']
+)
+def test_weights_may_stand_in_the_flag_itself(given):
+    assert read(given).tolist() == [1, 2, 0.5]
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path):
+    (tmp_path / "w.json").write_text('{"dog": 2}', encoding="utf-8-sig")
+    assert read(str(tmp_path / "w.json")).tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize("given", ["0,0,0", '{"cat": 0, "dog": 0, "emu": 0}'])
+def test_weights_that_are_all_zero_are_refused(given):
+    with pytest.raises(UserError, match="all weights are 0"):
+        read(given)
+
+
+@pytest.mark.parametrize("given", ['{"dog": 2', '{"dgo": 2}', '{"dog": "x"}', "{}{}"])
+def test_broken_json_in_the_flag_is_named_by_the_flag(given):
+    with pytest.raises(UserError, match=r"^--class_weights: "):
+        read(given)

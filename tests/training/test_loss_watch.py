@@ -68,6 +68,13 @@ def test_the_run_stops_at_that_step_with_the_rows_and_untouched_weights(argument
         assert parameter.isfinite().all()
 
 
+def test_when_every_row_is_bad_the_rows_are_not_to_blame(arguments):
+    trainer = ExtTrainer(cases.poisoned_model(), arguments(), train_dataset=cases.bad_rows(range(12)))
+    error = stop(trainer)
+    assert error.alone == error.rows
+    assert "lower --learning_rate, look for extreme numbers in the data" in str(error)
+
+
 def test_module_modes_are_as_before_the_rows_were_tried(arguments):
     model = cases.poisoned_model()
     trainer = ExtTrainer(model, arguments(), train_dataset=cases.bad_rows(range(12)))

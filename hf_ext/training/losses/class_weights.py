@@ -27,8 +27,8 @@ def read_class_weights(given: str, *, names: Sequence[str], problem_type: str, t
     """Turn the flag into one weight a label.
 
     Args:
-        given: ``balanced``, numbers in label order with commas between them, or the path of a JSON file
-            {label: weight}; a label that the file does not name weighs 1.
+        given: ``balanced``, numbers in label order with commas between them, JSON {label: weight} or the path of a
+            file of it; a label that is not named there weighs 1.
         names: The labels in the order of the model's outputs.
         problem_type: The kind of label; with several a row the weight is that of the positive rows.
         train_dataset: What ``balanced`` counts; None when nothing is trained.
@@ -46,7 +46,7 @@ def read_class_weights(given: str, *, names: Sequence[str], problem_type: str, t
         labels = read_labels(train_dataset, f"{FLAG} {BALANCED}")
         return balanced_weights(*count_labels(labels, problem_type, len(names)), names, problem_type)
     numbers = _as_numbers(given)
-    weights = numbers if numbers is not None else _from_file(given, names)
+    weights = numbers if numbers is not None else _by_name(given, names)
     if len(weights) != len(names):
         raise UserError(
             f"{FLAG} {given}: {len(weights)} weights for {len(names)} labels",
@@ -57,6 +57,8 @@ def read_class_weights(given: str, *, names: Sequence[str], problem_type: str, t
             raise UserError(
                 f"{FLAG}: the weight of {name!r} is {weight}", fix="give a finite number that is not negative"
             )
+    if not any(weights):
+        raise UserError(f"{FLAG}: all weights are 0, so there would be nothing to learn", fix="give one above 0")
     return torch.tensor(weights, dtype=torch.float64)
 
 
@@ -95,19 +97,16 @@ def balanced_weights(counts: np.ndarray, totals: np.ndarray, names: Sequence[str
 
 def _as_numbers(given: str) -> list[float] | None:
     try:
-        return [float(part) for part in given.split(",")]
+        return [float(part) for part in given.strip().removeprefix("[").removesuffix("]").split(",")]
     except ValueError:
         return None
 
 
-def _from_file(path: str, names: Sequence[str]) -> list[float]:
-    if not Path(path).is_file():
-        raise UserError(
-            f"{FLAG} {path}: there is no such file",
-            fix=f"write {BALANCED}, numbers in label order (1,2.5,1), or the path of a JSON file",
-        )
+def _by_name(given: str, names: Sequence[str]) -> list[float]:
+    """Read JSON, or a file of it."""
+    path = FLAG if given.lstrip().startswith("{") else given
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(given if path == FLAG else _read_file(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"no JSON ({error})", where=path, fix='write {"label": weight, …}') from error
     if not isinstance(found, Mapping):
@@ -122,6 +121,18 @@ def _from_file(path: str, names: Sequence[str]) -> list[float]:
             raise UserError(f"the weight of {name!r} is {weight!r}", where=path, fix="give a number")
         weights[name] = float(weight)
     return [weights[name] for name in names]
+
+
+def _read_file(path: str) -> str:
+    if not Path(path).is_file():
+        raise UserError(
+            f"{FLAG} {path}: there is no such file",
+            fix=f"write {BALANCED}, numbers in label order (1,2.5,1), JSON, or the path of a JSON file",
+        )
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ class LossWatch(TrainerCallback):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(value):
                 what = f"the training loss is {value} at step {state.global_step}"
-                raise NonFiniteLossError(what, fix=_fix(one_row=False, weights_finite=True))
+                raise NonFiniteLossError(what, fix=_fix(from_rows=False, weights_finite=True))
 
     def _explain(self, value: float, batches: list[Mapping[str, Any]]) -> NonFiniteLossError:
         """Find out together with the other processes what was in the batch; every process gives the same answer."""
@@ -142,7 +142,8 @@ class LossWatch(TrainerCallback):
             parts.append("the weights were not finite any more before it")
         good = last_good_checkpoint(Path(trainer.args.output_dir or "."), step, check_weights=not weights_finite)
         parts.append("there is no checkpoint yet" if good is None else f"the last good checkpoint is {good}")
-        fix = _fix(one_row=bool(alone), weights_finite=weights_finite)
+        from_rows = bool(alone) and (len(alone) < len(names) or len(names) == 1)  # all of them: hardly the rows' fault
+        fix = _fix(from_rows=from_rows, weights_finite=weights_finite)
         return NonFiniteLossError("; ".join(parts), fix=fix, rows=sorted(names), alone=alone)
 
     def _rows(self, batches: list[Mapping[str, Any]], *, try_alone: bool) -> dict[str, Any]:
@@ -227,8 +228,8 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED_ROWS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _fix(*, one_row: bool, weights_finite: bool) -> str:
-    if one_row:
+def _fix(*, from_rows: bool, weights_finite: bool) -> str:
+    if from_rows:
         return f"mend or leave out the rows that are bad by themselves, or train without fp16 ({TRAINS_ON})"
     if not weights_finite:
         return f"lower --learning_rate, or train without fp16, and resume from a good checkpoint ({TRAINS_ON})"
