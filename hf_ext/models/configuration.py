@@ -10,7 +10,10 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from .arguments import ModelArguments, split_integers
 from .encoders import RecurrentEncoderConfig
 from .schema import TabularSchema, TaskSchema
+from .tagger_arguments import TaggerArguments
+from .tagging_schema import TaggingSchema
 
+DEFAULT_ALPHA = 0.5  # of a joint tagger: both losses count alike
 CLS_STANDS_LAST = frozenset({"xlnet"})  # families that write their summary token at the end of the text
 POOLER_SETTINGS = {
     "cls": ("cls_position",),
@@ -18,6 +21,10 @@ POOLER_SETTINGS = {
     "lstm": ("lstm_hidden_size", "lstm_layers", "lstm_dropout"),
     "gru": ("gru_hidden_size", "gru_layers", "gru_dropout"),
 }
+DECODERS = ("softmax", "crf")
+CRF_CONSTRAINTS = ("decode", "train", "none")
+# What a tagger gives beside its tags: needed in training, far too much to be gathered over an evaluation.
+NOT_GATHERED = ("logits", "hidden_states", "attentions", "sentence_loss", "tag_loss")
 
 
 class ExtConfig(PreTrainedConfig):
@@ -40,6 +47,18 @@ class ExtConfig(PreTrainedConfig):
             empty for none. Kept in ascending order, each once.
         ngram_buckets: Rows that all n-grams share.
         task_schema: What ``TaskSchema.write_into`` stores.
+        decoder: How a tagger reads tags off its scores, ``softmax`` or ``crf``; None for models that tag nothing.
+        crf_constraints: Where a CRF leaves out transitions that the tag scheme forbids: ``decode``, ``train`` (and
+            decoding), ``none``.
+        head_rnn: Bidirectional layers over the words of a tagger: ``none``, ``lstm`` or ``gru``.
+        head_rnn_hidden_size: Their units in each direction.
+        head_rnn_layers: How many are stacked.
+        head_rnn_dropout: Dropout between them.
+        character_encoder: A name in ``character_encoder.CHARACTER_ENCODERS``, or ``none``.
+        character_embedding_size: Width of a character vector.
+        character_hidden_size: Filters, or units in each direction.
+        multitask_alpha: Weight of the sentence loss of a joint tagger; the tags' is 1 minus this.
+        tagging_schema: What ``TaggingSchema.write_into`` stores.
     """
 
     model_type = "hf_ext"
@@ -57,6 +76,18 @@ class ExtConfig(PreTrainedConfig):
     ngram_buckets: int = 300000
     task_schema: dict[str, Any] | None = None
 
+    decoder: str | None = None
+    crf_constraints: str = "decode"
+    head_rnn: str = "none"
+    head_rnn_hidden_size: int = 256
+    head_rnn_layers: int = 1
+    head_rnn_dropout: float = 0.0
+    character_encoder: str = "none"
+    character_embedding_size: int = 30
+    character_hidden_size: int = 30
+    multitask_alpha: float | None = None
+    tagging_schema: dict[str, Any] | None = None
+
     def __post_init__(self, **kwargs: Any) -> None:
         """Build the nested configuration; a task without a type is regression if it has one label, else single."""
         self.encoder_config = _build_encoder_config(self.encoder_config)
@@ -64,6 +95,7 @@ class ExtConfig(PreTrainedConfig):
         self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
         self.ngram_sizes = sorted(set(self.ngram_sizes))
         super().__post_init__(**kwargs)
+        self._check_tagger()
         if self.problem_type is None:
             self.problem_type = "regression" if self.num_labels == 1 else "single_label_classification"
 
@@ -94,11 +126,55 @@ class ExtConfig(PreTrainedConfig):
         schema.write_into(config)
         return config
 
+    @classmethod
+    def for_tagging(
+        cls, arguments: TaggerArguments, encoder_config: PreTrainedConfig, schema: TaggingSchema
+    ) -> ExtConfig:
+        """Put an encoder, the flags of a run and the tags together.
+
+        Args:
+            arguments: The flags; an unset pooler is ``cls``, an unset decoder ``softmax``.
+            encoder_config: The encoder's configuration; it is kept, not copied.
+            schema: Tags and sentence labels.
+        """
+        pooler = arguments.pooler or "cls"
+        config = cls(
+            encoder_config=encoder_config,
+            pooler=pooler,
+            pooler_settings=_pooler_settings(pooler, arguments, encoder_config.model_type),
+            classifier_dropout=arguments.classifier_dropout,
+            decoder=arguments.decoder or "softmax",
+            crf_constraints=arguments.crf_constraints or "decode",
+            head_rnn=arguments.head_rnn or "none",
+            head_rnn_hidden_size=arguments.head_rnn_hidden_size,
+            head_rnn_layers=arguments.head_rnn_layers,
+            head_rnn_dropout=arguments.head_rnn_dropout,
+            character_encoder=arguments.character_encoder or "none",
+            character_embedding_size=arguments.character_embedding_size,
+            character_hidden_size=arguments.character_hidden_size,
+            multitask_alpha=DEFAULT_ALPHA if schema.sentence_labels else None,
+        )
+        schema.write_into(config)
+        return config
+
+    @property
+    def keys_to_ignore_at_inference(self) -> list[str]:
+        """The outputs that Trainer shall not gather; read by it, and not stored."""
+        return ["past_key_values"] if self.decoder is None else list(NOT_GATHERED)
+
     @property
     def tabular(self) -> TabularSchema:
         """The table columns; false if there are none."""
         schema = TaskSchema.from_config(self)
         return TabularSchema() if schema is None else schema.columns
+
+    def _check_tagger(self) -> None:
+        if self.decoder not in (None, *DECODERS):
+            raise ValueError(f"decoder must be one of {', '.join(DECODERS)}; got {self.decoder!r}.")
+        if self.crf_constraints not in CRF_CONSTRAINTS:
+            raise ValueError(
+                f"crf_constraints must be one of {', '.join(CRF_CONSTRAINTS)}; got {self.crf_constraints!r}."
+            )
 
     @property
     def hidden_size(self) -> int:
@@ -137,10 +213,10 @@ def _build_encoder_config(stored: Any) -> PreTrainedConfig:
     return stored if is_config else AutoConfig.for_model(**stored)
 
 
-def _pooler_settings(pooler: str, arguments: ModelArguments, encoder_type: str) -> dict[str, Any]:
+def _pooler_settings(pooler: str, arguments: ModelArguments | TaggerArguments, encoder_type: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {name: getattr(arguments, name, None) for name in POOLER_SETTINGS.get(pooler, ())}
     if "filter_sizes" in chosen:
-        chosen["filter_sizes"] = split_integers(arguments.filter_sizes, "--filter_sizes")
+        chosen["filter_sizes"] = split_integers(chosen["filter_sizes"], "--filter_sizes")
     if "cls_position" in chosen:
         chosen["cls_position"] = "last" if encoder_type in CLS_STANDS_LAST else "first"
     return chosen

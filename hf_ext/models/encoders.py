@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from .encoder_arguments import EncoderArguments
 from .packing import RNN_CLASSES, build_rnn, init_weights, run_packed
 
 
@@ -46,6 +47,36 @@ class RecurrentEncoderConfig(PreTrainedConfig):
         if self.rnn != "none" and self.rnn not in RNN_CLASSES:
             raise ValueError(f"rnn must be one of none, {', '.join(RNN_CLASSES)}; got {self.rnn!r}.")
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_arguments(
+        cls, arguments: EncoderArguments, *, rnn: str, vocab_size: int, pad_token_id: int
+    ) -> RecurrentEncoderConfig:
+        """Take the sizes from the flags of a run.
+
+        Args:
+            arguments: The flags.
+            rnn: ``none``, ``lstm`` or ``gru``.
+            vocab_size: Rows of the token table.
+            pad_token_id: The padding id.
+
+        Raises:
+            ValueError: If another dtype than float32 is asked for.
+        """
+        if arguments.dtype not in (None, "auto", "float32"):
+            raise ValueError(
+                f"a model from scratch is built in float32, not {arguments.dtype}; --bf16 trains it faster."
+            )
+        return cls(
+            vocab_size=vocab_size,
+            pad_token_id=pad_token_id,
+            embedding_size=arguments.embedding_size,
+            embedding_dropout=arguments.embedding_dropout,
+            rnn=rnn,
+            rnn_hidden_size=arguments.rnn_hidden_size,
+            rnn_layers=arguments.rnn_layers,
+            rnn_dropout=arguments.rnn_dropout,
+        )
 
     @property
     def hidden_size(self) -> int:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from .arguments import POOLER_ALIASES, ModelArguments, split_integers
-from .base import align_weights
 from .configuration import ExtConfig
 from .encoders import RecurrentEncoderConfig
+from .pretrained import check_family, compare_labels, head_labels, load_config, load_weights
 from .schema import SINGLE_LABEL, TaskSchema, has_classifier
 from .sequence_classification import ExtForSequenceClassification
 
@@ -39,8 +33,6 @@ SCRATCH_MODELS = {
     "bigru": ScratchRecipe("gru", "max"),
 }
 DEFAULT_SCRATCH_MODEL = "wide_textcnn"
-# What may be missing from a checkpoint below the head: BERT's pooling layer, which masked-LM pretraining has not.
-POOLING_LAYER = "pooler."
 
 
 def load_sequence_classifier(
@@ -80,68 +72,10 @@ def load_sequence_classifier(
         return _load_saved(arguments, config, schema)
     if arguments.pooler or _ngram_sizes(arguments) or schema.columns:
         config = ExtConfig.from_arguments(arguments, config, schema)
-        return _load(ExtForSequenceClassification, arguments, config)
+        return load_weights(ExtForSequenceClassification, arguments, config)
     _compare_labels(arguments, config, schema)
     schema.write_into(config)
-    return _load(AutoModelForSequenceClassification, arguments, config)
-
-
-def load_config(arguments: ModelArguments) -> PreTrainedConfig | None:
-    """Read the configuration of the model that the flags name.
-
-    Returns:
-        The configuration, or None for a model from scratch.
-
-    Raises:
-        ValueError: In one line, if there is no readable configuration at that place.
-    """
-    if arguments.model_name_or_path is None:
-        if arguments.config_name:
-            raise ValueError("--config_name says nothing without --model_name_or_path, which is missing.")
-        return None
-    name = arguments.config_name or arguments.model_name_or_path
-    _check_place(name)
-    try:
-        return AutoConfig.from_pretrained(name, **_hub_arguments(arguments))
-    except (OSError, ValueError, ImportError) as error:
-        raise ValueError(_explain(name, error, what="configuration")) from error
-
-
-def _check_place(name: str) -> None:
-    """Answer what is certainly wrong at once; asking the Hub for it would take half a minute without a network."""
-    if os.path.isdir(name):
-        if not os.path.isfile(os.path.join(name, "config.json")):
-            raise ValueError(f"{name!r} has no config.json, so it is not the folder of a saved model.")
-    elif os.path.isfile(name):
-        raise ValueError(f"{name!r} is a file; a model is the folder that holds config.json.")
-    elif name.startswith((".", "~", os.sep)) or name.count("/") > 1 or not name.strip():
-        raise ValueError(f"{name!r} is not a folder here, and cannot be the name of a model on the Hub.")
-
-
-def _explain(name: str, error: Exception, *, what: str) -> str:
-    """Turn what transformers says in a paragraph into one line that names the place."""
-    if os.path.isdir(name):
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return f"the {what} in {name!r} cannot be loaded: {reason}"
-    cause = error.__cause__
-    if isinstance(cause, GatedRepoError):
-        return f"{name!r} on the Hub asks for consent first: accept its terms there, then log in with `hf auth login`."
-    if isinstance(cause, (RepositoryNotFoundError, HFValidationError)):
-        return f"{name!r} is not a folder here, and the Hub has no such model (a private one needs `hf auth login`)."
-    if isinstance(cause, RevisionNotFoundError):
-        return f"{name!r} on the Hub has no such --model_revision."
-    if "connect" in str(error) or "offline" in str(error):
-        return f"{name!r} is not a folder here and the Hub cannot be reached."
-    return f"the {what} of {name!r} cannot be loaded: {' '.join(str(error).split())}"
-
-
-def _hub_arguments(arguments: ModelArguments) -> dict[str, Any]:
-    return {
-        "cache_dir": arguments.cache_dir,
-        "revision": arguments.model_revision,
-        "token": arguments.token,
-        "trust_remote_code": arguments.trust_remote_code,
-    }
+    return load_weights(AutoModelForSequenceClassification, arguments, config)
 
 
 def _resolve_model_type(arguments: ModelArguments, config: PreTrainedConfig) -> ModelArguments:
@@ -157,11 +91,7 @@ def _resolve_model_type(arguments: ModelArguments, config: PreTrainedConfig) -> 
             f"the pooler above {arguments.model_name_or_path!r} by --pooler."
         )
     family, suffix = _split_alias(arguments.model_type)
-    if family.replace("-", "_") != encoder_type.replace("-", "_"):
-        raise ValueError(
-            f"--model_type {arguments.model_type} names a {family} encoder, but {arguments.model_name_or_path!r} holds "
-            f"a {encoder_type} one."
-        )
+    check_family(arguments, config, family)
     pooler = POOLER_ALIASES[suffix] if suffix else arguments.pooler
     if arguments.pooler not in (None, pooler):
         raise ValueError(f"--model_type {arguments.model_type} and --pooler {arguments.pooler} contradict each other.")
@@ -176,8 +106,6 @@ def _split_alias(model_type: str) -> tuple[str, str]:
 def _build_from_scratch(
     arguments: ModelArguments, schema: TaskSchema, vocab_size: int, pad_token_id: int
 ) -> PreTrainedModel:
-    if arguments.dtype not in (None, "auto", "float32"):
-        raise ValueError(f"a model from scratch is built in float32, not {arguments.dtype}; --bf16 trains it faster.")
     recipe = _scratch_recipe(arguments)
     is_default = recipe == SCRATCH_MODELS[DEFAULT_SCRATCH_MODEL]
     logger.info(
@@ -187,15 +115,8 @@ def _build_from_scratch(
         recipe.pooler,
         recipe.ngram_sizes or "none",
     )
-    encoder_config = RecurrentEncoderConfig(
-        vocab_size=vocab_size,
-        pad_token_id=pad_token_id,
-        embedding_size=arguments.embedding_size,
-        embedding_dropout=arguments.embedding_dropout,
-        rnn=recipe.rnn,
-        rnn_hidden_size=arguments.rnn_hidden_size,
-        rnn_layers=arguments.rnn_layers,
-        rnn_dropout=arguments.rnn_dropout,
+    encoder_config = RecurrentEncoderConfig.from_arguments(
+        arguments, rnn=recipe.rnn, vocab_size=vocab_size, pad_token_id=pad_token_id
     )
     arguments = replace(arguments, pooler=recipe.pooler, ngram_sizes=recipe.ngram_sizes)
     return ExtForSequenceClassification(ExtConfig.from_arguments(arguments, encoder_config, schema))
@@ -248,90 +169,13 @@ def _load_saved(arguments: ModelArguments, config: ExtConfig, schema: TaskSchema
         )
     _compare_labels(arguments, config, schema)
     schema.write_into(config)
-    return _load(ExtForSequenceClassification, arguments, config)
+    return load_weights(ExtForSequenceClassification, arguments, config)
 
 
 def _compare_labels(arguments: ModelArguments, config: PreTrainedConfig, schema: TaskSchema) -> None:
-    """Stop a trained head with another number of labels; mention one whose labels have other names."""
-    if not has_classifier(config) or arguments.ignore_mismatched_sizes:
+    """Compare what the checkpoint's head was trained for with the labels of the data, if it has a head."""
+    if not has_classifier(config):
         return
-    if config.num_labels != schema.labels.num_labels:
-        raise ValueError(_label_counts(arguments, config.num_labels, schema.labels.num_labels))
-    names = list((config.id2label or {}).values())
-    if schema.labels.names and names != list(schema.labels.names) and not names[0].startswith("LABEL_"):
-        logger.warning(
-            "The head of %r was trained for the labels %s and goes on for %s, output by output; "
-            "--ignore_mismatched_sizes does not reset a head of the same size.",
-            arguments.model_name_or_path,
-            ", ".join(names[:10]),
-            ", ".join(schema.labels.names[:10]),
-        )
-
-
-def _label_counts(arguments: ModelArguments, saved: int | None, wanted: int) -> str:
-    return (
-        f"the head of {arguments.model_name_or_path!r} has {saved} labels, but the data has {wanted}; "
-        "--ignore_mismatched_sizes starts a fresh head."
-    )
-
-
-def _load(model_class: Any, arguments: ModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
-    name = arguments.model_name_or_path
-    options = _hub_arguments(arguments)
-    if arguments.attn_implementation:
-        options["attn_implementation"] = arguments.attn_implementation
-    try:
-        with _without_load_report():
-            model, info = model_class.from_pretrained(
-                name,
-                config=config,
-                dtype=arguments.dtype or "float32",
-                ignore_mismatched_sizes=True,  # so that we say in one line what does not fit
-                output_loading_info=True,
-                **options,
-            )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise ValueError(_explain(str(name), error, what="weights")) from error
-    _check_loaded(model, info, arguments)
-    align_weights(model)
-    return model
-
-
-def _check_loaded(model: PreTrainedModel, info: Mapping[str, Any], arguments: ModelArguments) -> None:
-    """Refuse an encoder that is not wholly the checkpoint's; a fresh head is normal."""
-    prefix = f"{model.base_model_prefix}."
-    mismatched = {key: (tuple(saved), tuple(wanted)) for key, saved, wanted in info["mismatched_keys"]}
-    lacking = [
-        key
-        for key in sorted({*info["missing_keys"], *mismatched})
-        if key.startswith(prefix) and not key.startswith(prefix + POOLING_LAYER)
-    ]
-    if lacking:
-        raise ValueError(
-            f"{arguments.model_name_or_path!r} lacks {len(lacking)} weights of its {model.config.model_type} encoder "
-            f"in the size that the configuration says, e.g. {lacking[0]}."
-        )
-    if mismatched and not arguments.ignore_mismatched_sizes:
-        key, (saved, wanted) = next(iter(mismatched.items()))
-        raise ValueError(
-            f"{key} has shape {saved} in {arguments.model_name_or_path!r}, but this run needs {wanted}; "
-            "--ignore_mismatched_sizes starts it fresh."
-        )
-    fresh = sorted({*info["missing_keys"], *mismatched})
-    if fresh:
-        logger.info("%d weights start fresh: %s", len(fresh), ", ".join(fresh))
-
-
-@contextmanager
-def _without_load_report() -> Iterator[None]:
-    """Keep back transformers' table of fresh weights; ``_check_loaded`` reads the same facts."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
-
-    reporter = logging.getLogger("transformers.modeling_utils")
-    reporter.addFilter(is_other)
-    try:
-        yield
-    finally:
-        reporter.removeFilter(is_other)
+    saved = head_labels(config)
+    # a regression has one output, whatever it is called
+    compare_labels(arguments, saved, schema.labels.names or saved[: schema.labels.num_labels])
