@@ -1,4 +1,4 @@
-"""Which rows a run reads: flags of the official script first, then ours."""
+"""Which rows a run reads: flags of the official scripts first, then ours."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class DataArguments:
-    """Where the rows come from, what their columns mean, and how they become features."""
+class SourceArguments:
+    """What every script that reads labelled rows asks: where they are, how they are cut, how many of them."""
 
     dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
@@ -24,12 +24,76 @@ class DataArguments:
     test_split_name: str | None = field(default=None, metadata={"help": "Name of the Hub split to predict."})
     remove_splits: str | None = field(default=None, metadata={"help": "Hub splits to leave out, comma-separated."})
     remove_columns: str | None = field(default=None, metadata={"help": "Columns to leave out, comma-separated."})
+    delimiter: str | None = field(
+        default=None, metadata={"help": "Cell separator of csv, tsv and txt files; unset goes by the extension."}
+    )
+    label_column_name: str | None = field(default=None, metadata={"help": "Label column; guessed if unset."})
+    id_column_name: str | None = field(
+        default=None, metadata={"help": "Column that names a row in the predictions; unset counts rows from 0."}
+    )
+    label_file: str | None = field(
+        default=None, metadata={"help": "One label name a line; a label cell i then means line i, counted from 0."}
+    )
+    unknown_labels: str = field(
+        default="error",
+        metadata={
+            "help": "Validation or test labels that training has not seen: error, or ignore (rows left unscored).",
+            "choices": ["error", "ignore"],
+        },
+    )
+    validation_split: float | None = field(
+        default=None, metadata={"help": "Fraction of the training rows held out for validation, stratified, seeded."}
+    )
+    test_split: float | None = field(
+        default=None, metadata={"help": "Fraction of the training rows held out for test, stratified, seeded."}
+    )
+    split_indices: str | None = field(
+        default=None, metadata={"help": "split_indices.json of an earlier run: the same rows on the same sides."}
+    )
+    split_seed: int = field(default=42, metadata={"help": "Seed of the split."})
+    drop_duplicates: bool = field(
+        default=False, metadata={"help": "Keep the first of training rows with the same text, before splitting."}
+    )
+    pad_to_max_length: bool = field(
+        default=False,
+        metadata={
+            "help": "Pad every batch to max_seq_length. The official script does; here each batch is padded to its "
+            "own longest text, which trains the same model several times faster on short texts."
+        },
+    )
+    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
+    overwrite_cache: bool = field(default=False, metadata={"help": "Tokenise again even if nothing has changed."})
+    shuffle_train_dataset: bool = field(
+        default=False, metadata={"help": "Shuffle the training rows once (before max_train_samples cuts)."}
+    )
+    shuffle_seed: int = field(default=42, metadata={"help": "Seed of that shuffle."})
+    max_train_samples: int | None = field(default=None, metadata={"help": "Keep only the first n training rows."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Keep only the first n test rows."})
+    task_name: str | None = field(default=None, metadata={"help": "Accepted from older scripts; names the run only."})
+
+    def __post_init__(self) -> None:
+        for name in ("validation_split", "test_split"):
+            fraction = getattr(self, name)
+            if fraction is not None and not 0 < fraction < 1:
+                raise ValueError(f"--{name} is a fraction between 0 and 1, got {fraction}.")
+        for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"--{name} must be at least 1, got {count}.")
+
+    @property
+    def names_data(self) -> bool:
+        """Whether any source of rows is given; otherwise the script takes the demo data."""
+        return any((self.dataset_name, self.data_dir, self.train_file, self.validation_file, self.test_file))
+
+
+@dataclass
+class DataArguments(SourceArguments):
+    """Where the rows of a classification come from, what their columns mean, and how they become features."""
 
     column_names: str | None = field(
         default=None, metadata={"help": "Names of the columns of files without a header line, comma-separated."}
-    )
-    delimiter: str | None = field(
-        default=None, metadata={"help": "Cell separator of csv, tsv and txt files; unset goes by the extension."}
     )
     quoting: str = field(
         default="auto",
@@ -44,10 +108,6 @@ class DataArguments:
     text_column_delimiter: str = field(default=" ", metadata={"help": "Put between joined text columns."})
     text_pair_column_name: str | None = field(
         default=None, metadata={"help": "Column with the second text of a pair (its own segment)."}
-    )
-    label_column_name: str | None = field(default=None, metadata={"help": "Label column; guessed if unset."})
-    id_column_name: str | None = field(
-        default=None, metadata={"help": "Column that names a row in the predictions; unset counts rows from 0."}
     )
     keep_columns: str | None = field(
         default=None, metadata={"help": "Input columns copied into the predictions, comma-separated, or 'all'."}
@@ -68,7 +128,6 @@ class DataArguments:
     min_category_count: int = field(
         default=1, metadata={"help": "Categories with fewer training rows share the unknown bucket."}
     )
-
     task: str = field(
         default="auto",
         metadata={
@@ -81,86 +140,32 @@ class DataArguments:
     label_delimiter: str | None = field(
         default=None, metadata={"help": "Multi-label: what separates the labels in one cell, e.g. a comma."}
     )
-    label_file: str | None = field(
-        default=None, metadata={"help": "One label name a line; a label cell i then means line i, counted from 0."}
-    )
-    unknown_labels: str = field(
-        default="error",
-        metadata={
-            "help": "Validation or test labels that training has not seen: error, or ignore (rows left unscored).",
-            "choices": ["error", "ignore"],
-        },
-    )
     metric_name: str | None = field(
         default=None, metadata={"help": "A metric of the evaluate library instead of our own (needs the Hub)."}
-    )
-
-    validation_split: float | None = field(
-        default=None, metadata={"help": "Fraction of the training rows held out for validation, stratified, seeded."}
-    )
-    test_split: float | None = field(
-        default=None, metadata={"help": "Fraction of the training rows held out for test, stratified, seeded."}
     )
     split_by: str | None = field(
         default=None, metadata={"help": "Rows with the same cell in this column stay on one side of a split."}
     )
-    split_indices: str | None = field(
-        default=None, metadata={"help": "split_indices.json of an earlier run: the same rows on the same sides."}
-    )
-    split_seed: int = field(default=42, metadata={"help": "Seed of the split."})
-    drop_duplicates: bool = field(
-        default=False, metadata={"help": "Keep the first of training rows with the same text, before splitting."}
-    )
-
     max_seq_length: int = field(
         default=128, metadata={"help": "Longest sequence in tokens; longer texts are cut, with a count."}
     )
-    pad_to_max_length: bool = field(
-        default=False,
-        metadata={
-            "help": "Pad every batch to max_seq_length. The official script does; here each batch is padded to its "
-            "own longest text, which trains the same model several times faster on short texts."
-        },
-    )
-    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
-    overwrite_cache: bool = field(default=False, metadata={"help": "Tokenise again even if nothing has changed."})
     streaming: bool = field(
         default=False, metadata={"help": "Read training rows while training, for files larger than memory."}
     )
     shuffle_buffer_size: int = field(default=10000, metadata={"help": "Streaming: rows shuffled among each other."})
-    shuffle_train_dataset: bool = field(
-        default=False, metadata={"help": "Shuffle the training rows once (before max_train_samples cuts)."}
-    )
-    shuffle_seed: int = field(default=42, metadata={"help": "Seed of that shuffle."})
-    max_train_samples: int | None = field(default=None, metadata={"help": "Keep only the first n training rows."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
-    max_predict_samples: int | None = field(default=None, metadata={"help": "Keep only the first n test rows."})
     tfidf_baseline: bool = field(
         default=False,
         metadata={"help": "Also fit TF-IDF with logistic regression and print its score beside the model's (seconds)."},
     )
-    task_name: str | None = field(default=None, metadata={"help": "Accepted from older scripts; names the run only."})
 
     def __post_init__(self) -> None:
         if self.do_regression:
             self.task = "regression"
         if self.label_delimiter and self.task in ("single_label", "regression"):
             raise ValueError(f"--label_delimiter and --task {self.task} contradict each other.")
-        for name in ("validation_split", "test_split"):
-            fraction = getattr(self, name)
-            if fraction is not None and not 0 < fraction < 1:
-                raise ValueError(f"--{name} is a fraction between 0 and 1, got {fraction}.")
         if self.max_seq_length < 1:
             raise ValueError(f"--max_seq_length must be at least 1, got {self.max_seq_length}.")
-        for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise ValueError(f"--{name} must be at least 1, got {count}.")
-
-    @property
-    def names_data(self) -> bool:
-        """Whether any source of rows is given; otherwise the script takes the demo data."""
-        return any((self.dataset_name, self.data_dir, self.train_file, self.validation_file, self.test_file))
+        super().__post_init__()
 
 
 def split_names(text: str | None) -> list[str]:

@@ -38,17 +38,8 @@ class ClassificationCollator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Make one batch."""
-        sequences = {name: [row[name] for row in rows] for name in SEQUENCES if name in rows[0]}
-        # a fast tokenizer advises to pad while tokenising, which would pad to the longest text of the whole file
-        self.tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
-        batch = dict(
-            self.tokenizer.pad(
-                sequences,
-                padding="longest" if self.max_length is None else "max_length",
-                max_length=None if self.max_length is None else min(self.max_length, self.tokenizer.model_max_length),
-                pad_to_multiple_of=self.pad_to_multiple_of,
-                return_tensors="pt",
-            )
+        batch = pad_sequences(
+            rows, self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of, max_length=self.max_length
         )
         if "category_ids" in rows[0]:
             batch["category_ids"] = torch.tensor([row["category_ids"] for row in rows], dtype=torch.int64)  # (B, C)
@@ -59,6 +50,38 @@ class ClassificationCollator:
         if "labels" in rows[0]:
             batch["labels"] = _stack_labels([row["labels"] for row in rows])
         return batch
+
+
+def pad_sequences(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    pad_to_multiple_of: int | None = None,
+    max_length: int | None = None,
+) -> dict[str, Tensor]:
+    """Pad what the tokenizer has made, on its own side and with its own ids.
+
+    Args:
+        rows: The features of each row; of these only ``SEQUENCES`` are taken.
+        tokenizer: The tokenizer that made them.
+        pad_to_multiple_of: Round the length up to a multiple of this many tokens.
+        max_length: Pad to this many tokens (or as many as the tokenizer allows) instead of the longest row.
+
+    Returns:
+        Each int64 ``(B, T)``.
+    """
+    sequences = {name: [row[name] for row in rows] for name in SEQUENCES if name in rows[0]}
+    # a fast tokenizer advises to pad while tokenising, which would pad to the longest text of the whole file
+    tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
+    return dict(
+        tokenizer.pad(
+            sequences,
+            padding="longest" if max_length is None else "max_length",
+            max_length=None if max_length is None else min(max_length, tokenizer.model_max_length),
+            pad_to_multiple_of=pad_to_multiple_of,
+            return_tensors="pt",
+        )
+    )
 
 
 def _stack_labels(labels: list[Any]) -> Tensor:

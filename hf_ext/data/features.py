@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import datasets
 from transformers import PreTrainedTokenizerBase
@@ -20,6 +20,19 @@ from hf_ext.models.schema import MULTI_LABEL, REGRESSION, TaskSchema
 FORMAT_VERSION = 1  # raise it when the features of the same rows change
 TOKENS_COLUMN = "_tokens"  # the length before cutting, kept in the cache so that its note can be repeated
 NO_LENGTH_LIMIT = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+
+
+class RowEncoder(Protocol):
+    """What ``make_features`` needs to know of an encoder."""
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Encode columns of cells as columns of features; the number of rows may change."""
+
+    def features(self, first_row: Mapping[str, Any]) -> datasets.Features:
+        """Give the types of the result."""
+
+    def cache_key(self, rows: datasets.Dataset) -> str:
+        """Give a sha256 over everything that the features depend on."""
 
 
 @dataclass
@@ -118,7 +131,7 @@ def join_texts(batch: Mapping[str, Sequence[Any]], schema: TaskSchema) -> tuple[
 
 def make_features(
     rows: datasets.Dataset,
-    encoder: FeatureEncoder,
+    encoder: RowEncoder,
     *,
     cache_dir: Path,
     overwrite: bool = False,
@@ -127,7 +140,7 @@ def make_features(
 ) -> datasets.Dataset:
     """Encode all rows, or load what an earlier call has made of the same rows in the same way.
 
-    The cache file is named by ``FeatureEncoder.cache_key``, so that whatever changes leads to another file.
+    The cache file is named by ``cache_key`` of the encoder, so that whatever changes leads to another file.
 
     Raises:
         UserError: If the cache folder cannot be made.

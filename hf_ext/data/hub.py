@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from hf_ext.data.arguments import DataArguments, split_names
+from hf_ext.data.arguments import DataArguments, SourceArguments, split_names
 from hf_ext.data.rows import Row, RowReader, Table, to_cell
 from hf_ext.errors import UserError, did_you_mean
 
@@ -24,6 +24,26 @@ def load_hub_splits(
 
     Args:
         arguments: Name, configuration, split names, splits and columns to leave out.
+        cache_dir: Where the Hub's files are kept.
+        token: Hub token for private data sets.
+
+    Raises:
+        UserError: As ``load_hub_rows``.
+    """
+    removed = split_names(arguments.remove_columns)
+    return {
+        role: partial(_as_table, rows, source, removed)
+        for role, (source, rows) in load_hub_rows(arguments, cache_dir=cache_dir, token=token).items()
+    }
+
+
+def load_hub_rows(
+    arguments: SourceArguments, *, cache_dir: str | None = None, token: str | None = None
+) -> dict[str, tuple[str, datasets.Dataset]]:
+    """Load ``--dataset_name`` and give its train, validation and test splits as they are, each with a name.
+
+    Args:
+        arguments: Name, configuration, split names and splits to leave out.
         cache_dir: Where the Hub's files are kept.
         token: Hub token for private data sets.
 
@@ -45,13 +65,11 @@ def load_hub_splits(
     for split in removed:
         _check_split(split, loaded, "--remove_splits", name)
     present = {split: rows for split, rows in loaded.items() if split not in removed}
-    return {
-        role: partial(_as_table, present[split], f"{name}[{split}]", split_names(arguments.remove_columns))
-        for role, split in _name_roles(arguments, present, name).items()
-    }
+    roles = _name_roles(arguments, present, name)
+    return {role: (f"{name}[{split}]", present[split]) for role, split in roles.items()}
 
 
-def _name_roles(arguments: DataArguments, present: dict[Any, datasets.Dataset], name: str) -> dict[str, str]:
+def _name_roles(arguments: SourceArguments, present: dict[Any, datasets.Dataset], name: str) -> dict[str, str]:
     asked = {
         "train": arguments.train_split_name,
         "validation": arguments.validation_split_name,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from hf_ext.data.arguments import DataArguments, split_names
+from hf_ext.data.arguments import DataArguments, SourceArguments, split_names
 from hf_ext.data.columns import guess_label
 from hf_ext.data.files import find_split_files, open_rows, read_rows
 from hf_ext.data.hub import load_hub_splits
@@ -56,6 +57,48 @@ def load_sources(
         UserError: If a split that is needed has no source, or has two.
     """
     offered = _offer(arguments, cache_dir, token)
+    plan = plan_sources(arguments, needs, offered, has_schema=has_schema)
+    sources = Sources(cuts=plan.cuts, borrowed=plan.borrowed)
+    for split in plan.read:
+        offer = offered[split]
+        if split == "train" and arguments.streaming and isinstance(offer, Path):
+            sources.stream = _stream(arguments, offer, plan.cuts)
+        else:
+            sources.tables[split] = _load(offer, arguments, split)
+            sources.notes += sources.tables[split].notes
+    if plan.borrowed:
+        sources.tables["validation"] = sources.tables["test"]
+    return sources
+
+
+class SourcePlan(NamedTuple):
+    """What a run reads.
+
+    Args:
+        read: The splits whose files are read, sorted.
+        cuts: The splits that are to be cut out of the training file.
+        borrowed: Whether the test rows serve as validation rows, for want of any.
+    """
+
+    read: tuple[str, ...]
+    cuts: tuple[str, ...]
+    borrowed: bool
+
+
+def plan_sources(
+    arguments: SourceArguments, needs: Collection[str], offered: Collection[str], *, has_schema: bool
+) -> SourcePlan:
+    """Decide which of the offered files a run must read.
+
+    Args:
+        arguments: The fractions to hold out.
+        needs: Among ``train``, ``validation``, ``test``: what is to be trained, evaluated, predicted.
+        offered: The splits that have a file of their own.
+        has_schema: Whether a saved model brings its schema; otherwise the training rows are read for it.
+
+    Raises:
+        UserError: If a split that is needed has no source, or has two.
+    """
     cuts = _find_cuts(arguments, offered)
     wanted = {*needs}
     if not has_schema or any(split in needs for split in cuts):
@@ -63,19 +106,11 @@ def load_sources(
     borrowed = "validation" in needs and "validation" not in offered and "validation" not in cuts and "test" in offered
     if borrowed:
         wanted = (wanted - {"validation"}) | {"test"}
-    sources = Sources(cuts=cuts, borrowed=borrowed)
-    for split in sorted(wanted - set(cuts)):
+    read = tuple(sorted(wanted - set(cuts)))
+    for split in read:
         if split not in offered:
             raise _missing(split, needs)
-        offer = offered[split]
-        if split == "train" and arguments.streaming and isinstance(offer, Path):
-            sources.stream = _stream(arguments, offer, cuts)
-        else:
-            sources.tables[split] = _load(offer, arguments, split)
-            sources.notes += sources.tables[split].notes
-    if borrowed:
-        sources.tables["validation"] = sources.tables["test"]
-    return sources
+    return SourcePlan(read, cuts, borrowed)
 
 
 Offer = Path | Callable[[], Table]
@@ -95,7 +130,7 @@ def _offer(arguments: DataArguments, cache_dir: str | None, token: str | None) -
     return offered
 
 
-def _find_cuts(arguments: DataArguments, offered: Collection[str]) -> tuple[str, ...]:
+def _find_cuts(arguments: SourceArguments, offered: Collection[str]) -> tuple[str, ...]:
     cuts = []
     for split, fraction in (("validation", arguments.validation_split), ("test", arguments.test_split)):
         if fraction and split in offered:

@@ -13,6 +13,7 @@ from typing import Any
 from .tag_schemes import SCHEMES, find_scheme
 
 LEVELS = ("word", "character")
+LONGEST_WINDOW = 512  # tokens, where nobody says otherwise
 PADDING_CHARACTER, UNKNOWN_CHARACTER = 0, 1  # ids of the character encoder; the known ones follow
 
 
@@ -39,7 +40,7 @@ class TaggingSchema:
     tags_column: str | None = None
     sentence_labels: tuple[str, ...] = ()
     sentence_label_column: str | None = None
-    max_length: int = 128
+    max_length: int = LONGEST_WINDOW
     characters: str = ""
 
     def __post_init__(self) -> None:
@@ -102,7 +103,7 @@ def tags_of_head(config: Any) -> TaggingSchema | None:
     names = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     if names == tuple(f"LABEL_{i}" for i in range(len(names))):
         return None
-    return TaggingSchema(names, scheme_of_names(names))
+    return TaggingSchema(names, scheme_of_names(names), max_length=LONGEST_WINDOW)
 
 
 def has_tagger(config: Any) -> bool:

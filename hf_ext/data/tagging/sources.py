@@ -1,0 +1,68 @@
+"""Which file, folder or Hub split gives the sentences of which split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from hf_ext.data.files import SPLIT_STEMS
+from hf_ext.data.tagging.arguments import TaggingDataArguments
+from hf_ext.data.tagging.reading import read_sentences
+from hf_ext.data.tagging.sentences import SentenceFile
+from hf_ext.errors import UserError
+
+# what stands beside data and is none
+OTHER_SUFFIXES = (".md", ".py", ".sh", ".yaml", ".yml", ".log", ".pdf", ".zip", ".tar", ".ann", ".pkl", ".npz")
+
+Reader = Callable[..., SentenceFile]
+
+
+def offer_sources(
+    arguments: TaggingDataArguments, *, cache_dir: str | None = None, token: str | None = None
+) -> dict[str, Reader]:
+    """List what there is: files named by flags, then files of the folder, or splits of the Hub.
+
+    Returns:
+        By split, a reader that takes ``unlabelled``, ``level`` and ``saved`` as ``read_sentences`` does.
+
+    Raises:
+        UserError: If the folder or the data set cannot be used.
+    """
+    offered: dict[str, Reader] = {}
+    paths = find_split_paths(arguments.data_dir) if arguments.data_dir else {}
+    flags = {"train": arguments.train_file, "validation": arguments.validation_file, "test": arguments.test_file}
+    paths |= {split: Path(path) for split, path in flags.items() if path}
+    return offered | {split: partial(read_sentences, path, arguments) for split, path in paths.items()}
+
+
+def find_split_paths(folder: str | Path) -> dict[str, Path]:
+    """Find the train, validation and test files of a folder by any part of their names: ``train.char.bmes``,
+    ``emerging.dev.conll``, or the folder ``test`` with a ``seq.in``.
+
+    Raises:
+        UserError: If the folder is missing or holds none, or two files could be the same split.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError("no such folder", where=str(folder), fix="check --data_dir")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() in OTHER_SUFFIXES:
+            continue
+        if path.is_dir() and not (path / "seq.in").is_file():
+            continue
+        parts = path.name.lower().split(".")
+        split = next((s for s, stems in SPLIT_STEMS.items() if any(stem in parts for stem in stems)), None)
+        if split is None:
+            continue
+        if split in found:
+            raise UserError(
+                f"both {found[split].name} and {path.name} could be the {split} sentences",
+                where=str(folder),
+                fix=f"name one with --{split}_file",
+            )
+        found[split] = path
+    if not found:
+        raise UserError("no train, dev or test file", where=str(folder), fix="name files with --train_file and so on")
+    return found

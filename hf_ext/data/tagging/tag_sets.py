@@ -1,0 +1,134 @@
+"""The tags of a data set: their scheme, their order, and what breaks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hf_ext.data.tagging.sentences import SentenceFile
+from hf_ext.errors import UserError
+from hf_ext.models.tag_schemes import OUTSIDE, convert_tags, find_scheme, illegal_places, split_tag
+from hf_ext.models.tagging_schema import TaggingSchema
+
+
+def choose_scheme(file: SentenceFile, named: str | None, *, saved: TaggingSchema | None = None) -> str:
+    """Give the scheme of a file: the named one, the one its reader wrote, the saved one where it fits, or one found.
+
+    Args:
+        file: Its sentences.
+        named: ``--scheme``.
+        saved: The schema of the model that reads the file; its scheme is believed if it has every tag of the file
+            and no sentence breaks it.
+
+    Raises:
+        UserError: If the tags mix schemes, naming the file.
+    """
+    if named or file.scheme:
+        return str(named or file.scheme)
+    tags = [sentence.tags for sentence in file.sentences if sentence.tags]
+    fits = saved is not None and {tag for row in tags for tag in row} <= set(saved.tags)
+    if saved is not None and fits and not any(illegal_places(row, saved.scheme) for row in tags):
+        return saved.scheme
+    try:
+        return find_scheme(tags)
+    except ValueError as error:
+        raise UserError(str(error), where=file.source, fix="correct the tags, or name their --scheme") from None
+
+
+def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
+    """Write the tags of a file in another scheme, in place, and count what broke its own.
+
+    Returns:
+        A note with the count and the first place if sentences break ``source``; their entities are then read
+        leniently where they are converted.
+
+    Raises:
+        UserError: If a tag does not belong to ``source``, naming the line.
+    """
+    _check_tags(file, source)
+    broken: list[tuple[int, int]] = []
+    words = 0
+    for i, sentence in enumerate(file.sentences):
+        if sentence.tags:
+            places = illegal_places(sentence.tags, source)
+            words += len(places)
+            broken += [(i, places[0])] if places else []
+            if target != source:
+                sentence.tags = convert_tags(sentence.tags, source, target)
+    if not broken:
+        return []
+    sentence_, word = broken[0]
+    read = "read leniently" if target != source else "kept as they are"
+    first = f"the first at {file.sentences[sentence_].words[word]!r}"
+    what = f"{words} tags in {len(broken)} sentences break the scheme {source}, {first}; they are {read}"
+    return [f"{file.place(sentence_, word)}: {what}"]
+
+
+def fit_tags(rows: Iterable[Sequence[str]], scheme: str, *, saved: TaggingSchema | None = None) -> tuple[str, ...]:
+    """Collect the tags of the training sentences: ``O`` first, then type by type, each with every letter of the scheme.
+
+    A type gets all its letters even where training lacks one (a type of single words has no I), so that none of them
+    is unknown later. IOB1 gets its rare B, and IO and word segmentation their O, only where they occur.
+
+    Args:
+        rows: The tags of each sentence, in ``scheme``.
+        scheme: One of ``tag_schemes.SCHEMES``.
+        saved: A model trained further keeps its own tags, in its own order, if it has all of these.
+    """
+    seen = {tag for row in rows for tag in row}
+    letters = {"IO": "", "IOB1": "I"}.get(scheme, scheme.replace("O", ""))
+    wanted = set(seen)
+    for tag in seen - {OUTSIDE}:
+        _, kind = split_tag(tag, scheme)
+        wanted |= {letter + tag[1:] for letter in letters}
+        if kind and scheme != "IO":
+            wanted.add(OUTSIDE)
+    if saved is not None and saved.scheme == scheme and wanted <= set(saved.tags):
+        return saved.tags
+    order = "BIMELSU"
+
+    def key(tag: str) -> tuple[str, int, str]:
+        letter, kind = split_tag(tag, scheme)
+        return kind, order.find(letter), tag
+
+    return tuple(sorted(wanted, key=key))  # O has the empty type and no place in the order: it comes first
+
+
+def find_unknown_tags(file: SentenceFile, schema: TaggingSchema, *, ignore: bool) -> list[str]:
+    """Find sentences with tags that the model has no output for; with ``ignore`` they are marked as not scored.
+
+    Returns:
+        A note if there are some.
+
+    Raises:
+        UserError: With the count, the first place and its tag, unless ``ignore``.
+    """
+    known = set(schema.tags)
+    found = [
+        (i, next(j for j, tag in enumerate(sentence.tags) if tag not in known))
+        for i, sentence in enumerate(file.sentences)
+        if sentence.tags and not known.issuperset(sentence.tags)
+    ]
+    if not found:
+        return []
+    sentence_, word = found[0]
+    tag = (file.sentences[sentence_].tags or [])[word]
+    where, what = file.place(sentence_, word), f"{len(found)} sentences have tags that training has not seen, the first"
+    if not ignore:
+        raise UserError(f"{what} {tag!r}", where=where, fix="correct them, or pass --unknown_labels ignore")
+    for i, _ in found:
+        file.sentences[i].scored = False
+    return [f"{where}: {what} {tag!r}; they are not scored"]
+
+
+def _check_tags(file: SentenceFile, scheme: str) -> None:
+    fine: set[str] = set()
+    for i, sentence in enumerate(file.sentences):
+        for j, tag in enumerate(sentence.tags or ()):
+            if tag not in fine:
+                try:
+                    split_tag(tag, scheme)
+                except ValueError as error:
+                    raise UserError(
+                        str(error), where=file.place(i, j), fix="correct it, or name another --scheme"
+                    ) from None
+                fine.add(tag)
