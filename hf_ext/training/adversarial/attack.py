@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation, touchable_tokens
+from hf_ext.training.adversarial.perturbation import EmbeddingPerturbation, token_table, touchable_tokens
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class EmbeddingAttack(Attack):
         """Hook into the model's token table."""
         if self._perturbation is None:
             kinds = {getattr(getattr(part, "config", None), "model_type", None) for part in model.modules()}
-            self._perturbation = EmbeddingPerturbation(model.get_input_embeddings(), time_first="xlnet" in kinds)
+            self._perturbation = EmbeddingPerturbation(token_table(model), time_first="xlnet" in kinds)
 
     def remove(self) -> None:
         """Take the hook off again."""
@@ -166,7 +166,7 @@ class EmbeddingAttack(Attack):
             raise ValueError("adversarial training perturbs the embeddings of input_ids, and the batch has none.")
         hook = self._hook()
         ids = inputs["input_ids"]
-        config: Any = model.config
+        config: Any = getattr(model, "config", None)
         pad_token_id = getattr(config, "pad_token_id", None)
         mask = touchable_tokens(inputs, pad_token_id, self.settings.untouched_ids).to(hook.dtype)  # (B, T, 1)
         self.number, self.mask = 0, mask

@@ -161,3 +161,16 @@ class EmbeddingPerturbation:
         """Take the hook off the table."""
         self.delta = None
         self._handle.remove()
+
+
+def token_table(model: nn.Module) -> nn.Module:
+    """Give the module that turns token ids into vectors.
+
+    Raises:
+        ValueError: If the model does not say which one it is, as every ``PreTrainedModel`` does.
+    """
+    find: Any = getattr(model, "get_input_embeddings", None)
+    if find is None:
+        name = type(model).__name__
+        raise ValueError(f"adversarial training needs the token table: give {name} a method get_input_embeddings.")
+    return find()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hf_ext.training.adversarial.attack import Attack
+from hf_ext.training.adversarial.perturbation import token_table
 
 
 class WeightAttack(Attack):
@@ -97,7 +98,7 @@ class WeightFastGradientMethod(WeightAttack):
         Raises:
             ValueError: If it is frozen.
         """
-        weight: nn.Parameter = model.get_input_embeddings().weight  # type: ignore[assignment]
+        weight: nn.Parameter = token_table(model).weight  # type: ignore[assignment]
         if not weight.requires_grad:
             raise ValueError("--adversarial fgm_weight perturbs the token table, which is frozen; use fgm instead.")
         return [weight]

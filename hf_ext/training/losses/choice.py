@@ -126,7 +126,9 @@ def _weights(given: str | None, member: type[ItemLoss], model: Any, problem_type
         return None
     if not member.takes_class_weights:
         raise UserError(f"--class_weights does not go with {member.__name__} ({problem_type})", fix="leave it out")
-    config: Any = model.config
+    config: Any = getattr(model, "config", None)
+    if not hasattr(config, "id2label"):
+        raise ValueError(f"--class_weights needs the labels of the model, and {type(model).__name__} has no config.")
     names = [str(config.id2label[i]) for i in range(config.num_labels)]
     return read_class_weights(given, names=names, problem_type=problem_type, train_dataset=train_dataset)
 
