@@ -60,21 +60,32 @@ def split_tag(tag: str, scheme: str | None = None) -> tuple[str, str]:
 
     Args:
         tag: The tag.
-        scheme: One of ``SCHEMES``; its letters are then the only ones allowed. None: any letter of any scheme but IO.
+        scheme: One of ``SCHEMES``; its letters are then the only ones allowed. None: the letters of all but IO.
 
     Raises:
         ValueError: If the tag has no such form.
     """
+    letters = None if scheme is None else _letters(scheme)
     if tag == OUTSIDE:
         return OUTSIDE, ""
     found = _PREFIXED.fullmatch(tag)
-    letters = None if scheme is None else _letters(scheme)
     if scheme == "IO" and tag and not (found and found[1] == "I"):
         return "I", tag
     if found is None or (letters is not None and found[1] not in letters):
         wanted = "/".join("BIELSUM" if letters is None else letters)
         raise ValueError(f"tag {tag!r} is not one of {scheme or 'a tag scheme'}: expected {wanted}-TYPE or O.")
     return found[1], found[2] or ""
+
+
+@lru_cache(maxsize=65536)
+def read_tag(tag: str, scheme: str) -> tuple[str, str]:
+    """Take a tag apart and translate its letter into BIOES: ``L-PER`` of BILOU gives ``("E", "PER")``.
+
+    Raises:
+        ValueError: If the tag or the scheme is not known.
+    """
+    prefix, type_ = split_tag(tag, scheme)
+    return (prefix if prefix == OUTSIDE else _LETTERS[scheme][prefix]), type_
 
 
 def find_scheme(sentences: Iterable[Sequence[str]]) -> str:
@@ -134,7 +145,7 @@ def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
     Raises:
         ValueError: If a tag or the scheme is not known.
     """
-    parts = [_read(tag, scheme) for tag in tags]
+    parts = [read_tag(tag, scheme) for tag in tags]
     found: list[Entity] = []
     start: int | None = None  # first word of the entity that is open
     before, kind = OUTSIDE, ""
@@ -226,15 +237,8 @@ def _letters(scheme: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=65536)
-def _read(tag: str, scheme: str) -> tuple[str, str]:
-    """Give the letter in the language of BIOES, and the type."""
-    prefix, type_ = split_tag(tag, scheme)
-    return (prefix if prefix == OUTSIDE else _LETTERS[scheme][prefix]), type_
-
-
-@lru_cache(maxsize=65536)
 def _may_follow(before: str, tag: str, scheme: str) -> bool:
-    (last, last_type), (letter, type_) = _read(before, scheme), _read(tag, scheme)
+    (last, last_type), (letter, type_) = read_tag(before, scheme), read_tag(tag, scheme)
     same = last != OUTSIDE and letter != OUTSIDE and last_type == type_
     if scheme == "BIO":
         return letter != "I" or same
@@ -255,7 +259,7 @@ def _opens(letter: str, scheme: str, behind_its_type: bool) -> bool:
 def _lenient_entities(tags: Sequence[str], scheme: str) -> list[Entity]:
     found: list[Entity] = []
     last, last_type = OUTSIDE, ""
-    for i, (letter, type_) in enumerate(_read(tag, scheme) for tag in tags):
+    for i, (letter, type_) in enumerate(read_tag(tag, scheme) for tag in tags):
         if letter in "IE" and last in "BI" and type_ == last_type:
             found[-1] = found[-1]._replace(end=i + 1)
         elif letter != OUTSIDE:
