@@ -60,7 +60,7 @@ def write_predictions(
         "predictions.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
         "predict_results.txt": _as_official_text(rows, labels),
     }
-    return [_write_atomically(folder / name, text) for name, text in contents.items()]
+    return [write_atomically(folder / name, text) for name, text in contents.items()]
 
 
 def summary_table(rows: Sequence[Sequence[Any]]) -> str:
@@ -90,6 +90,24 @@ def summary_table(rows: Sequence[Sequence[Any]]) -> str:
 def display_width(text: str) -> int:
     """Count the places that a text takes in a terminal: wide characters two, combining marks none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def csv_cell(value: Any) -> str:
+    """Write a number with six digits and text such that no spreadsheet runs it (OWASP, CSV injection)."""
+    if _is_number(value):
+        return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, list):
+        value = json.dumps([float(csv_cell(v)) if _is_number(v) else v for v in value], ensure_ascii=False)
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a text file (UTF-8, lines as they are) such that a failure leaves the old one whole; give its path."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(text.encode("utf-8", errors="replace"))  # bytes: no newline translation on any system
+    os.replace(temporary, path)
+    return path
 
 
 def _check_sizes(scores: np.ndarray, labels: LabelSchema, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -146,21 +164,11 @@ def _as_csv(rows: Sequence[Mapping[str, Any]], labels: LabelSchema, columns: Map
         names += ["score", *(PROBABILITY_PREFIX + name for name in labels.names)]
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)  # QUOTE_MINIMAL, \r\n: RFC 4180
-    writer.writerow([_csv_cell(name) for name in names])
+    writer.writerow([csv_cell(name) for name in names])
     for row in rows:
         cells = {**row, **{PROBABILITY_PREFIX + k: v for k, v in row.get("probabilities", {}).items()}}
-        writer.writerow([_csv_cell(cells[name]) for name in names])
+        writer.writerow([csv_cell(cells[name]) for name in names])
     return stream.getvalue()
-
-
-def _csv_cell(value: Any) -> str:
-    """Write a number with six digits and text such that no spreadsheet runs it (OWASP, CSV injection)."""
-    if _is_number(value):
-        return f"{value:.6g}" if isinstance(value, float) else repr(value)
-    if isinstance(value, list):
-        value = json.dumps([float(_csv_cell(v)) if _is_number(v) else v for v in value], ensure_ascii=False)
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _as_official_text(rows: Sequence[Mapping[str, Any]], labels: LabelSchema) -> str:
@@ -171,13 +179,6 @@ def _as_official_text(rows: Sequence[Mapping[str, Any]], labels: LabelSchema) ->
         text = f"{prediction:3.3f}" if labels.problem_type == REGRESSION else str(prediction)
         lines.append(f"{index}\t{text}")
     return "\n".join(lines) + "\n"
-
-
-def _write_atomically(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(text.encode("utf-8", errors="replace"))  # bytes: no newline translation on any system
-    os.replace(temporary, path)
-    return path
 
 
 def _is_number(value: Any) -> bool:

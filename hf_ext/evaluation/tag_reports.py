@@ -1,0 +1,263 @@
+"""Predicted tags as files: for the official scripts, for programs, for conlleval, and for reading mistakes.
+
+Entities are read as strictly as they are scored (``hf_ext.models.tag_schemes.entities``), so that files and figures
+agree: an I-PER that a softmax puts behind O is a tag in the files, but no entity.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hf_ext.evaluation.entities import EntityCounts
+from hf_ext.evaluation.entity_errors import EntityError, find_errors
+from hf_ext.evaluation.metrics import softmax
+from hf_ext.evaluation.reports import csv_cell, write_atomically
+from hf_ext.han import han_share
+from hf_ext.models.tag_schemes import Entity, entities
+from hf_ext.models.tagging_schema import TaggingSchema
+
+TextSpans = tuple[str, Sequence[tuple[int, int]]]
+CONTEXT_WORDS = 10  # on either side
+BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for the old code page of the system
+REPORT_COLUMNS = ("type", "precision", "recall", "f1", "gold", "predicted", "correct")
+ERROR_COLUMNS = (
+    *("id", "kind", "gold_type", "gold_text", "gold_start", "gold_end"),
+    *("predicted_type", "predicted_text", "predicted_start", "predicted_end", "confidence", "context"),
+)
+
+
+def write_tag_predictions(
+    folder: str | Path,
+    *,
+    schema: TaggingSchema,
+    words: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str] | None] | None = None,
+    ids: Sequence[Any] | None = None,
+    tag_probabilities: Sequence[Sequence[float]] | None = None,
+    chain_probabilities: Sequence[Sequence[float]] | None = None,
+    spans: Sequence[TextSpans | None] | None = None,
+    sentence_labels: Sequence[str | None] | None = None,
+    sentence_logits: ArrayLike | None = None,
+) -> list[Path]:
+    """Write tags and entities of N sentences, in input order, one value for every word.
+
+    - ``predictions.txt``: the tags with blanks between them, a line a sentence, as the official script.
+    - ``predictions.jsonl``: ``id``, ``words``, ``tags``, ``entities`` (``type``, ``start`` and ``end`` in words,
+      half-open, ``text``; with probabilities ``confidence``; where the text is known ``start_char`` and ``end_char``);
+      of a joint model ``sentence_label`` and ``sentence_probability``, and ``gold_sentence_label`` where it is known.
+    - ``predictions.conll``: word, true tag, predicted tag, with a blank between them; an empty line behind each
+      sentence. White space in a word is written ``_``. Without any true tags the column is missing; a sentence that
+      alone has none gets ``-``.
+    - ``entity_report.csv``, ``entity_errors.csv``: only with true tags, over the sentences that have them: the figures
+      of each type and of all (``total``); and each mistake (see ``find_errors``) with the words around it. Both begin
+      with a byte order mark, and no cell starts a formula.
+
+    The confidence of an entity is the probability of its tags as a whole, ``P(y_s, ..., y_e)``: of a chain (CRF) that
+    of the first times those of the others, each given the one before; of a softmax the product.
+
+    Args:
+        folder: Output folder, made when missing.
+        schema: Its scheme, level and sentence labels are used.
+        words: The words of each sentence.
+        predicted: The predicted tags of each sentence.
+        gold: The true tags of each sentence, None where there are none.
+        ids: The id of each sentence; its number from 0 if missing.
+        tag_probabilities: Of each word, the probability of its predicted tag.
+        chain_probabilities: Of each word, the same given the tag before; ``tag_probabilities`` if missing.
+        spans: The text of each sentence and ``(start, end)`` of each word in it; None where only words are known.
+        sentence_labels: The true label of each sentence, None where there is none.
+        sentence_logits: Scores of the sentence labels, shape ``(N, S)``.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ValueError: If lengths do not fit.
+    """
+    chain = tag_probabilities if chain_probabilities is None else chain_probabilities
+    sentences = _sentences(
+        schema, words=words, predicted=predicted, gold=gold, ids=ids, tag=tag_probabilities, chain=chain, spans=spans
+    )
+    answers = _sentence_answers(schema, len(words), sentence_labels, sentence_logits)
+    scored = [sentence for sentence in sentences if sentence.gold is not None]
+    contents = {
+        "predictions.txt": "".join(" ".join(sentence.tags) + "\n" for sentence in sentences),
+        "predictions.jsonl": "".join(
+            json.dumps({**sentence.as_json(), **answer}, ensure_ascii=False) + "\n"
+            for sentence, answer in zip(sentences, answers, strict=True)
+        ),
+        "predictions.conll": "".join(_as_conll(sentence, bool(scored)) for sentence in sentences),
+    }
+    if scored:
+        contents["entity_report.csv"] = _as_csv(REPORT_COLUMNS, _report_rows(schema.scheme, scored))
+        contents["entity_errors.csv"] = _as_csv(ERROR_COLUMNS, _error_rows(schema.scheme, scored))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [write_atomically(folder / name, text) for name, text in contents.items()]
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """A sentence with its predicted entities; ``confidences`` belong to them."""
+
+    id: Any
+    words: Sequence[str]
+    tags: Sequence[str]
+    gold: Sequence[str] | None
+    found: Sequence[Entity]
+    confidences: Sequence[float] | None
+    spans: TextSpans | None
+    level: str
+
+    def text(self, start: int, end: int) -> str:
+        """Give the words from ``start`` to ``end`` as the input writes them, as far as that is known."""
+        if start >= end:
+            return ""
+        if self.spans is not None:
+            text, places = self.spans
+            return text[places[start][0] : places[end - 1][1]]
+        return "".join(self.words[start:end]) if self.level == "character" else _join(self.words[start:end])
+
+    def context(self, start: int, end: int) -> str:
+        """Give some words with the ones before and after, in one line, the words themselves in brackets."""
+        first, last = max(start - CONTEXT_WORDS, 0), min(end + CONTEXT_WORDS, len(self.words))
+        before = "…" * (first > 0) + self.text(first, start)
+        after = self.text(end, last) + "…" * (last < len(self.words))
+        return " ".join(f"{before} [{self.text(start, end)}] {after}".split())
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what stands in ``predictions.jsonl``."""
+        rows = []
+        for i, entity in enumerate(self.found):
+            row: dict[str, Any] = {**entity._asdict(), "text": self.text(entity.start, entity.end)}
+            if self.confidences is not None:
+                row["confidence"] = self.confidences[i]
+            if self.spans is not None:
+                row["start_char"], row["end_char"] = self.spans[1][entity.start][0], self.spans[1][entity.end - 1][1]
+            rows.append(row)
+        return {"id": self.id, "words": list(self.words), "tags": list(self.tags), "entities": rows}
+
+
+def _sentences(schema: TaggingSchema, **columns: Sequence[Any] | None) -> list[_Sentence]:
+    number = len(columns["words"] or ())
+    for name, column in columns.items():
+        if column is not None and len(column) != number:
+            raise ValueError(f"{name}: {len(column)} entries for {number} sentences.")
+    rows = zip(*([None] * number if column is None else column for column in columns.values()), strict=True)
+    return [_sentence(schema, i, **dict(zip(columns, row, strict=True))) for i, row in enumerate(rows)]
+
+
+def _sentence(
+    schema: TaggingSchema,
+    number: int,
+    *,
+    words: Any,
+    predicted: Any,
+    gold: Any,
+    ids: Any,
+    tag: Any,
+    chain: Any,
+    spans: Any,
+) -> _Sentence:
+    values = {"predicted": predicted, "gold": gold, "tag_probabilities": tag, "chain_probabilities": chain}
+    for name, cells in {**values, "spans": spans and spans[1]}.items():
+        if cells is not None and len(cells) != len(words):
+            raise ValueError(f"{name}: {len(cells)} values for the {len(words)} words of sentence {number}.")
+    found = entities(predicted, schema.scheme)
+    confidences = None if tag is None else [_confidence(entity, tag, chain) for entity in found]
+    own_id = number if ids is None else ids
+    return _Sentence(own_id, words, predicted, gold, found, confidences, spans, schema.level)
+
+
+def _confidence(entity: Entity, tag: Sequence[float], chain: Sequence[float]) -> float:
+    chances = [tag[entity.start], *chain[entity.start + 1 : entity.end]]
+    return min(float(math.prod(chances)), 1.0)  # float32 may end a hair above
+
+
+def _sentence_answers(
+    schema: TaggingSchema, number: int, gold: Sequence[str | None] | None, logits: ArrayLike | None
+) -> list[dict[str, Any]]:
+    """Give what a joint model says of each sentence; nothing for other models."""
+    if logits is None:
+        return [{} for _ in range(number)]
+    scores = np.asarray(logits, dtype=np.float64)
+    if scores.shape != (number, len(schema.sentence_labels)):
+        raise ValueError(
+            f"sentence logits have shape {scores.shape}, expected {(number, len(schema.sentence_labels))}."
+        )
+    if gold is not None and len(gold) != number:
+        raise ValueError(f"sentence_labels: {len(gold)} entries for {number} sentences.")
+    answers = []
+    for i, chances in enumerate(softmax(scores)):
+        best = int(chances.argmax())
+        answer = {"sentence_label": schema.sentence_labels[best], "sentence_probability": float(chances[best])}
+        if gold is not None and gold[i] is not None:
+            answer["gold_sentence_label"] = gold[i]
+        answers.append(answer)
+    return answers
+
+
+def _as_conll(sentence: _Sentence, with_gold: bool) -> str:
+    lines = []
+    for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+        cells = ["_".join(word.split()) or "_"]  # no white space, never empty: one word, one line, its columns
+        if with_gold:
+            cells.append("-" if sentence.gold is None else sentence.gold[i])
+        lines.append(" ".join([*cells, tag]) + "\n")
+    return "".join(lines) + "\n"
+
+
+def _report_rows(scheme: str, sentences: Iterable[_Sentence]) -> Iterator[list[Any]]:
+    counts = EntityCounts(scheme)
+    for sentence in sentences:
+        counts.add(sentence.gold or (), sentence.tags)
+    for name, types in [*((name, [name]) for name in counts.types()), ("total", counts.types())]:
+        numbers = [sum(column[type_] for type_ in types) for column in (counts.gold, counts.predicted, counts.correct)]
+        yield [name, *counts.scores_of(types).values(), *numbers]
+
+
+def _error_rows(scheme: str, sentences: Iterable[_Sentence]) -> Iterator[list[Any]]:
+    for sentence in sentences:
+        confidences = dict(zip(sentence.found, sentence.confidences or [], strict=False))
+        for error in find_errors(entities(sentence.gold or (), scheme), sentence.found):
+            yield _error_row(sentence, error, confidences)
+
+
+def _error_row(sentence: _Sentence, error: EntityError, confidences: Mapping[Entity, float]) -> list[Any]:
+    cells: list[Any] = [sentence.id, error.kind]
+    both = [entity for entity in (error.gold, error.predicted) if entity is not None]
+    for entity in (error.gold, error.predicted):
+        if entity is None:
+            cells += [None] * 4
+        else:
+            cells += [entity.type, sentence.text(entity.start, entity.end), entity.start, entity.end]
+    confidence = None if error.predicted is None else confidences.get(error.predicted)
+    return [*cells, confidence, sentence.context(min(e.start for e in both), max(e.end for e in both))]
+
+
+def _as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)  # QUOTE_MINIMAL, \r\n: RFC 4180
+    writer.writerow(header)
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+    return BYTE_ORDER_MARK + stream.getvalue()
+
+
+def _join(words: Sequence[str]) -> str:
+    """Join words with blanks, but for the side of a Chinese character."""
+    text = ""
+    for word in words:
+        blank = text and word and not han_share(text[-1]) and not han_share(word[0])
+        text += f" {word}" if blank else word
+    return text
