@@ -24,12 +24,14 @@ from hf_ext.training.callbacks import callbacks_from, watch_losses
 from hf_ext.training.compat import require_known_trainer
 from hf_ext.training.losses.choice import install_loss
 from hf_ext.training.losses.rdrop import build_rdrop
+from hf_ext.training.losses.row_count import tell_rows
 from hf_ext.training.losses.sampling import balance_labels, build_balanced_sampler
 from hf_ext.training.losses.scale import LossScale
 from hf_ext.training.optimization.group_record import GroupRecord
 from hf_ext.training.optimization.groups import grouped_parameters
 from hf_ext.training.watch.eval_loss import ExactLoss
 from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
+from hf_ext.training.watch.named_losses import NamedLosses
 from hf_ext.training.watch.progress import close_progress
 
 TRAINING_ARGS_JSON = "training_args.json"
@@ -45,6 +47,7 @@ class ExtTrainer(Trainer):
     - **Learning rates** by part of the model, logged by name and checked on resume, see ``parameter_groups``.
     - **Losses and weights** by name, see ``losses``, and R-Drop, see ``rdrop``.
     - **Evaluation loss.** The same number for every batch size and number of processes, see ``ExactLoss``.
+    - **Several losses.** Those that a model names are logged by name, see ``NamedLosses``.
     - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
     - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
     - No pickle is left in the model folder.
@@ -69,7 +72,8 @@ class ExtTrainer(Trainer):
         self.loss_scale = LossScale(self)
         self.rdrop = build_rdrop(self, self.loss_scale)
         self.balances_labels = balance_labels(self)
-        self.exact_loss = ExactLoss(self)
+        self.named_losses = NamedLosses(self, self.loss_scale)
+        self.exact_loss = ExactLoss(self, self.named_losses)
         self.loss_watch = watch_losses(self)
         self.averaging = build_averaging(self)
         self.ema = build_ema(self)
@@ -81,6 +85,7 @@ class ExtTrainer(Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train as Trainer does; whatever happens, no attack stays on the model and no evaluation sees its average."""
+        self.named_losses.start_training()
         try:
             return super().train(*args, **kwargs)
         finally:
@@ -111,6 +116,7 @@ class ExtTrainer(Trainer):
         batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
             self.loss_scale.settle(batches[0])
+            tell_rows(self, batches)
             if self.adversarial is not None:
                 self.adversarial.count_rows(batches)
         if not self.model_accepts_loss_kwargs and self.compute_loss_func is None:
@@ -125,6 +131,7 @@ class ExtTrainer(Trainer):
     ) -> Tensor:
         """Add one micro-batch's gradient, adversarial passes included; the loss given back is the clean one."""
         step, batch = super().training_step, inputs
+        self.named_losses.start_step()
         if self.rdrop is not None:
             batch, num_items_in_batch = self.rdrop.double(inputs, num_items_in_batch)
         if self.adversarial is not None:
@@ -148,6 +155,7 @@ class ExtTrainer(Trainer):
         loss, outputs = own or super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
+        self.named_losses.see(outputs, num_items_in_batch, training=model.training)
         if self.rdrop is not None and model.training and own is None:
             loss = loss + self.rdrop.penalty(outputs, labels, num_items_in_batch)
         if self.adversarial is not None:
@@ -209,7 +217,8 @@ class ExtTrainer(Trainer):
         return super()._get_learning_rate()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log as Trainer does, each rate by its name beside ``learning_rate``."""
+        """Log as Trainer does, each named loss beside ``loss`` and each rate by its name beside ``learning_rate``."""
+        logs = self.named_losses.with_losses(logs)
         super().log(self.group_record.with_rates(logs) if self.group_record is not None else logs, start_time)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:

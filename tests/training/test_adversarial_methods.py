@@ -303,6 +303,16 @@ def test_vat_counts_rows_without_a_label_as_much_for_any_accumulation(monkeypatc
         assert relative_error(vat_gradient(monkeypatch, "ext", steps, rows), whole) <= 1e-9
 
 
+@pytest.mark.parametrize("head", ["stock", "ext"])
+def test_vat_learns_from_a_batch_in_which_no_row_has_a_label(monkeypatch, even_direction, head):
+    rows = [row | {"present": True} for row in build_rows(head)]
+    ignored = [row | {"labels": -100} for row in rows]
+    absent = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+    found, expected = (vat_gradient(monkeypatch, head, 2, given) for given in (ignored, absent))
+    assert sum(value.norm() for value in found.values()) > 1e-3
+    assert relative_error(found, {name: expected.get(name, torch.zeros(())) for name in found}) <= 1e-9
+
+
 def test_power_iteration_finds_the_direction_in_which_the_divergence_grows_most():
     torch.manual_seed(0)
     weight, clean = torch.randn(3, 10).double(), torch.randn(3).double()

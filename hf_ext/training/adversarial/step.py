@@ -16,7 +16,7 @@ from hf_ext.training.adversarial.gradient_sync import RandomState, frozen_parame
 from hf_ext.training.adversarial.methods import check_surroundings, is_due
 from hf_ext.training.losses.problem_types import problem_type_of
 from hf_ext.training.losses.scale import LossScale, bare_model
-from hf_ext.training.watch.batch_rows import count_rows, spread_rows, take_rows
+from hf_ext.training.watch.batch_rows import count_rows, has_labels, spread_rows, take_rows
 
 Step = Callable[[nn.Module, dict[str, Any], Any], Tensor]
 
@@ -45,6 +45,7 @@ class AdversarialStep:
         self.same_dropout = attack.same_dropout or getattr(trainer.args, "adversarial_same_dropout", False)
         self.fraction: float = getattr(trainer.args, "adversarial_fraction", 1.0)
         self._running = False
+        self._unlabelled = False
         self._weight = 1.0
         self._share: tuple[Any, Any] = (1, 1)
         self._rows_of_step: Tensor | int = 0
@@ -73,6 +74,8 @@ class AdversarialStep:
         self.attack.install(bare)  # before the first step, attacked or not: a compiled model overlooks later hooks
         if not is_due(self.trainer.args, self.trainer.state):
             return step(model, inputs, num_items_in_batch)
+        # looked at before the batch goes to the device, where looking would wait for it
+        self._unlabelled = self.attack.has_own_loss and (inputs.get("labels") is None or not has_labels(inputs))
         inputs = self.trainer._prepare_inputs(inputs)
         try:
             self._running = True
@@ -117,8 +120,7 @@ class AdversarialStep:
 
         The mean over all rows of the optimizer step, in whatever scale Trainer expects the model's loss.
         """
-        unlabelled = self.attack.has_own_loss and inputs.get("labels") is None
-        if not self._running or not (self.attack.replaces_loss or unlabelled):
+        if not self._running or not (self.attack.replaces_loss or self._unlabelled):
             return None
         outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
         problem_type = problem_type_of(bare_model(self.trainer))

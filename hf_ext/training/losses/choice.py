@@ -101,7 +101,7 @@ def owns_loss(model: nn.Module) -> bool:
     It is if the class says ``owns_loss = True``, if there is a CRF of the package torchcrf inside, or if it weighs two
     losses by ``config.multitask_alpha``.
     """
-    if hasattr(getattr(model, "config", None), "multitask_alpha"):
+    if getattr(getattr(model, "config", None), "multitask_alpha", None) is not None:
         return True
     return any(getattr(module, "owns_loss", False) or _is_crf(module) for module in model.modules())
 
@@ -116,7 +116,7 @@ def set_multitask_alpha(args: TrainingArguments, model: PreTrainedModel) -> None
     if alpha is None:
         return
     config: Any = getattr(model, "config", None)
-    if not hasattr(config, "multitask_alpha"):
+    if getattr(config, "multitask_alpha", None) is None:
         raise UserError(f"--multitask_alpha needs a model with two heads, which {type(model).__name__} is not")
     config.multitask_alpha = alpha
 

@@ -8,10 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hf_ext.models.schema import IGNORED_LABEL
+
 
 def count_rows(batch: Mapping[str, Any]) -> int:
     """Give the number of rows, which is the first dimension of the first tensor that has one; 0 without any."""
     return next((value.shape[0] for value in batch.values() if isinstance(value, Tensor) and value.dim() > 0), 0)
+
+
+def has_labels(batch: Mapping[str, Any]) -> bool:
+    """Tell whether a batch has anything to learn from; True where labels are not one tensor of indices."""
+    labels = batch.get("labels")
+    return not isinstance(labels, Tensor) or labels.is_floating_point() or bool(labels.ne(IGNORED_LABEL).any())
 
 
 def spread_rows(total: int, count: int, device: torch.device) -> Tensor:

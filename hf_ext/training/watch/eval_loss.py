@@ -12,6 +12,7 @@ from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
 from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.named_losses import NamedLosses
 
 
 class ExactLoss:
@@ -29,23 +30,28 @@ class ExactLoss:
     On several processes the last batch is filled up with rows that came before. There, every process computes its loss
     once more on its rows that are new, or on one row that does not count, since a sharded model needs all processes.
 
-    A loss that is no mean over its items (class weights inside of a model, two heads) is averaged as if it were one.
+    Losses that a model names (see ``NamedLosses``) are averaged each over its own items, and the loss is what the model
+    makes of them. Any other loss that is no mean over its items (class weights inside of a model) is averaged as if it
+    were one.
 
     Args:
         trainer: Whose evaluation it is.
+        named: What its model says of its losses.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, named: NamedLosses) -> None:
         self.trainer = trainer
+        self.named = named
         self.is_measuring = False
-        self._sums = torch.zeros(2)
+        self._sums = torch.zeros(1, 2)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
         """Begin a new evaluation; inside, each process's losses are the means of its own batches."""
         args = self.trainer.args
         device, across = args.device, args.average_tokens_across_devices
-        self._sums = torch.zeros(2, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(1 + len(self.named.labels), 2, dtype=dtype, device=device)
         self.is_measuring = not self._shares_rows()
         if self.is_measuring:
             args.average_tokens_across_devices = False  # else a loss is multiplied by the number of processes
@@ -70,21 +76,32 @@ class ExactLoss:
         if new is not None:
             inputs = take_rows(inputs, slice(max(new, 1)))
             loss = self._loss(model, inputs)
-        items = self._count(inputs) * (new != 0)
-        counts = items > 0
-        if self.trainer.args.logging_nan_inf_filter:
-            counts = counts & torch.isfinite(loss)
-        zero = torch.zeros_like(self._sums[0])
-        total = loss.to(zero.dtype) * items
-        self._sums += torch.stack([torch.where(counts, total, zero), torch.where(counts, items, zero)])
+        means, items = [loss], [self._count(inputs)]
+        for name, labels in self.named.labels.items():
+            means.append(self.named.latest[name])
+            items.append(inputs[labels].ne(IGNORED_LABEL).sum())
+        self._sums += self._weighed(torch.stack(means), torch.stack([n.to(self._sums) for n in items]) * (new != 0))
 
     def write_into(self, metrics: dict[str, float] | None, prefix: str) -> None:
         """Replace Trainer's loss in the metrics, where it has one."""
         name = f"{prefix}_loss"
         if metrics is None or name not in metrics or self._shares_rows():
             return
-        total, items = self.trainer.accelerator.reduce(self._sums, "sum").tolist()
-        metrics[name] = total / items if items else float("nan")
+        sums = self.trainer.accelerator.reduce(self._sums, "sum").tolist()
+        means = [total / items if items else float("nan") for total, items in sums]
+        metrics[name] = means[0]
+        named = {part: mean for part, mean in zip(self.named.labels, means[1:], strict=True) if mean == mean}
+        if named:
+            metrics |= {f"{prefix}_{part}": mean for part, mean in named.items()}
+            metrics[name] = self.named.join({part: named.get(part, 0.0) for part in self.named.labels})
+
+    def _weighed(self, means: Tensor, items: Tensor) -> Tensor:
+        """Give sums and numbers of items, ``(losses, 2)``; zeros for a mean over nothing or, filtered, not finite."""
+        counts = items > 0
+        if self.trainer.args.logging_nan_inf_filter:
+            counts = counts & torch.isfinite(means)
+        both = torch.stack([means.to(items) * items, items], dim=1)
+        return torch.where(counts.unsqueeze(1), both, 0.0)
 
     def _new_rows(self, rows: int) -> int | None:
         """Give how many of this process's rows are no repetition; None where no process has one."""
@@ -103,7 +120,7 @@ class ExactLoss:
 
     def _count(self, inputs: Mapping[str, Any]) -> Tensor:
         """Count the items as the loss does: if it divides by Trainer's number, that one."""
-        trainer, like = self.trainer, self._sums[0]
+        trainer, like = self.trainer, self._sums
         counted = trainer._get_num_items_in_batch([inputs], trainer.args.device) if trainer.args.n_gpu <= 1 else None
         if counted is None:
             counted = self._count_labels(inputs)

@@ -15,8 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_ext.errors import UserError
-from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.batch_rows import count_rows, has_labels, take_rows
 from hf_ext.training.watch.loss_window import LossWindow
 from hf_ext.training.watch.row_lookup import find_rows, name_row
 
@@ -185,12 +184,6 @@ class LossWatch(TrainerCallback):
         with torch.no_grad(), trainer.compute_loss_context_manager():
             loss = cast(Tensor, trainer.compute_loss(model, inputs, num_items_in_batch=items))
         return bool(loss.isfinite().all())
-
-
-def has_labels(batch: Mapping[str, Any]) -> bool:
-    """Tell whether a batch has anything to learn from; True where labels are not one tensor of indices."""
-    labels = batch.get("labels")
-    return not isinstance(labels, Tensor) or labels.is_floating_point() or bool(labels.ne(IGNORED_LABEL).any())
 
 
 def last_good_checkpoint(folder: Path, step: int, *, check_weights: bool = False) -> Path | None:

@@ -33,6 +33,7 @@ class LossBar(ProgressCallback):
     def __init__(self, window: LossWindow) -> None:
         super().__init__()
         self.window = window
+        self._named = ""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -46,7 +47,7 @@ class LossBar(ProgressCallback):
         """Move on by a step."""
         if self.training_bar is not None:
             text = describe_losses(self.window, _learning_rate(kwargs.get("optimizer")))
-            self.training_bar.set_postfix_str(text, refresh=False)
+            self.training_bar.set_postfix_str(_join(text, self._named), refresh=False)
         super().on_step_end(args, state, control, **kwargs)
 
     def on_log(
@@ -59,6 +60,7 @@ class LossBar(ProgressCallback):
     ) -> None:
         """Write the results of an evaluation above the bar; what is logged of the training stands in it."""
         results = describe_results(logs or {})
+        self._named = describe_named_losses(logs or {}) or self._named
         if self.training_bar is not None and results:
             self.training_bar.write(f"step {state.global_step}: {results}", file=sys.stderr)
 
@@ -107,7 +109,8 @@ class ProgressLines(TrainerCallback):
         """Say where the training is, or what an evaluation found."""
         logs = logs or {}
         if "loss" in logs:
-            self._say(state, describe_losses(self.window, logs.get("learning_rate")))
+            losses = describe_losses(self.window, logs.get("learning_rate"))
+            self._say(state, _join(losses, describe_named_losses(logs)))
         elif describe_results(logs):
             self._batches = 0
             self._say(state, describe_results(logs), timed=False)
@@ -181,12 +184,23 @@ def describe_losses(window: LossWindow, learning_rate: float | None) -> str:
     return ", ".join(parts)
 
 
+def describe_named_losses(logs: Mapping[str, Any]) -> str:
+    """Put the losses that a model names into a few words; nothing where the training loss is not logged."""
+    if "loss" not in logs:
+        return ""
+    return ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name.endswith("_loss"))
+
+
 def describe_results(logs: Mapping[str, Any]) -> str:
     """Put what an evaluation found into a few words; nothing for logs of the training."""
     if "loss" in logs or "train_loss" in logs:
         return ""
     shown = {name: value for name, value in logs.items() if not name.endswith(NOT_SHOWN)}
     return ", ".join(f"{name} {v:.4g}" if isinstance(v, float) else f"{name} {v}" for name, v in shown.items())
+
+
+def _join(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _learning_rate(optimizer: Any) -> float | None:
