@@ -120,7 +120,7 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> str:
     letters = set(prefixed)
     for marks, scheme in (({"M"}, "BMES"), ({"L", "U"}, "BILOU"), ({"E", "S"}, "BIOES")):
         if letters & marks:
-            return _checked(prefixed, scheme)
+            return _checked(prefixed, scheme, marks)
     broken = {scheme: sum(n for (a, b), n in pairs.items() if not _may_follow(a, b, scheme)) for scheme in SCHEMES[:2]}
     return "IOB1" if broken["BIO"] > broken["IOB1"] else "BIO"
 
@@ -284,10 +284,10 @@ def _write(letter: str, type_: str, scheme: str) -> str:
     return f"{prefix}-{type_}" if type_ else prefix
 
 
-def _checked(prefixed: dict[str, str], scheme: str) -> str:
+def _checked(prefixed: dict[str, str], scheme: str, marks: set[str]) -> str:
     foreign = [tag for letter, tag in prefixed.items() if letter not in _LETTERS[scheme]]
     if foreign:
-        own = next(tag for letter, tag in prefixed.items() if letter in _LETTERS[scheme] and letter not in "BI")
+        own = next(tag for letter, tag in prefixed.items() if letter in marks)
         raise ValueError(f"letters of several tag schemes are mixed: {own!r} is {scheme}, {foreign[0]!r} is not.")
     ends = [tag for letter, tag in prefixed.items() if _LETTERS[scheme][letter] == "E"]
     if ends and "B" not in prefixed:
