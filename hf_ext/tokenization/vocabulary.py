@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNKNOWN, CLS, SEP, MASK)
-LEVELS = ("auto", "character", "word")
+LEVELS = ("auto", "character", "word", "whole")
 
 
 def build_tokenizer(
@@ -39,7 +39,8 @@ def build_tokenizer(
     Args:
         texts: The training texts; read once.
         level: ``character`` (every character but white space is a token), ``word`` (runs of letters or digits,
-            and single marks), or ``auto``: characters where Han script prevails.
+            and single marks), ``whole`` (runs between white space, for words that are already apart), or ``auto``:
+            characters where Han script prevails.
         vocab_size: Largest number of tokens, special tokens included; the most frequent stay.
         min_count: Rarer tokens are unknown.
         lower_case: Fold case before splitting.
@@ -76,7 +77,7 @@ def _normalizer(lower_case: bool) -> normalizers.Normalizer:
 def _splitter(level: str) -> pre_tokenizers.PreTokenizer:
     if level == "word":
         return pre_tokenizers.Split(Regex(r"[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]"), "removed", invert=True)
-    return pre_tokenizers.Split(Regex(r"\S"), "removed", invert=True)
+    return pre_tokenizers.Split(Regex(r"\S+" if level == "whole" else r"\S"), "removed", invert=True)
 
 
 def _vocabulary(counts: Counter[str], vocab_size: int, min_count: int) -> dict[str, int]:

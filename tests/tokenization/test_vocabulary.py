@@ -31,6 +31,14 @@ def test_a_named_level_wins_over_the_script():
     assert tokens(tokenizer, "bad") == [CLS, "b", "a", "d"]
 
 
+def test_whole_words_stay_whole_whatever_marks_they_hold():
+    tokenizer = build_tokenizer(["the U.S. 's state-of-the-art @paul_w"], level="whole", min_count=1)
+    words = ["the", "U.S.", "'s", "state-of-the-art", "@paul_w", "other"]
+    encoded = tokenizer([words], is_split_into_words=True)
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"][0]) == [CLS, *words[:-1], "[UNK]"]
+    assert encoded.word_ids(0) == [None, 0, 1, 2, 3, 4, 5]
+
+
 def test_pairs_get_a_separator_and_segment_ids():
     tokenizer = build_tokenizer(ENGLISH, min_count=1)
     encoded = tokenizer("bad book", "this one")
@@ -92,6 +100,14 @@ def test_texts_are_read_once_and_may_be_a_generator():
 def test_texts_without_a_token_are_refused(texts):
     with pytest.raises(ValueError, match="no token"):
         build_tokenizer(texts)
+
+
+def test_whole_words_are_tokens_whatever_they_are_made_of():
+    words = ["don't", "U.S.", "@paulwalk", "中国人", "..."]
+    tokenizer = build_tokenizer([" ".join(words)], level="whole", min_count=1)
+    encoded = tokenizer(words, is_split_into_words=True, add_special_tokens=False)
+    assert encoded.word_ids() == [0, 1, 2, 3, 4]
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"]) == words
 
 
 def test_an_unknown_level_names_the_legal_ones():
