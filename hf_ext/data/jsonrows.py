@@ -36,13 +36,32 @@ def open_json(
     Raises:
         UserError: If the JSON is broken (file and line), or a row is not an object of plain values.
     """
+    objects, notes = open_objects(path, extension, streaming=streaming)
+    return _reader(str(path), objects, notes, removed)
+
+
+def open_objects(path: Path, extension: str, *, streaming: bool = False) -> tuple[Objects, list[str]]:
+    """Find the rows of a JSON file, in any of the forms of ``open_json``, and leave them as they are.
+
+    Args:
+        path: The file.
+        extension: ``.json``, ``.jsonl`` or ``.txt``.
+        streaming: Whether rows must come without reading the whole file.
+
+    Returns:
+        What gives ``(line, value)`` for each row, with numbers as they are written; and the notes, which reading may
+        add to.
+
+    Raises:
+        UserError: If the JSON is broken, or holds no rows.
+    """
     file, source = TextFile(path), str(path)
     first = file.first_line().lstrip()
     if not first:
         raise UserError("no rows (the file is empty)", where=source, fix="check that this is the right file")
     notes = file.notes
     if is_json_lines(file, extension):
-        return _reader(source, lambda: _line_objects(file, source), notes, removed)
+        return (lambda: _line_objects(file, source)), notes
     if streaming:
         raise UserError("one JSON document cannot be streamed", where=source, fix="write it as jsonl, a row a line")
     text = "".join(file)
@@ -50,7 +69,7 @@ def open_json(
     if text[start] == "{":
         name, start = _list_field(text, start, source)
         notes.append(f"{source}: rows taken from the field {name!r}")
-    return _reader(source, lambda: _array_objects(text, start, source), notes, removed)
+    return (lambda: _array_objects(text, start, source)), notes
 
 
 def is_json_lines(file: TextFile, extension: str) -> bool:

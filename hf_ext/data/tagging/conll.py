@@ -6,20 +6,23 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hf_ext.data.delimited import NAMED_DELIMITERS
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.sentences import Sentence, SentenceFile
 from hf_ext.errors import UserError
+from hf_ext.models.tagging_schema import TaggingSchema
 
 BLANKS = re.compile(r"[ \t]+")  # not \s: an ideographic space or a zero-width one can be a word
 DOCUMENT_MARK = "-DOCSTART-"
 SAMPLE_LINES = 2000
 CLEAR_SHARE = 0.9  # of the sampled lines that must hold a separator before it is believed
+FIRST, LAST = "0", "-1"  # the columns of word and tag, unless said otherwise
 TAG_SHAPE = re.compile(r"O|[BIELSUM][-_].+")
 HEADER_WORDS = frozenset(
     {"token", "tokens", "word", "words", "char", "text", "form", "tag", "tags", "label", "labels"}
@@ -38,7 +41,7 @@ class Layout:
         width: Columns of a line.
         word: The column of the word, from 0.
         tag: The column of the tag, from 0; None without tags.
-        header: Names of the columns where the first line gives them.
+        has_header: Whether the first line names the columns.
         tags: Every tag that occurs on a line which cannot be a comment.
     """
 
@@ -46,16 +49,14 @@ class Layout:
     width: int
     word: int
     tag: int | None
-    header: tuple[str, ...]
-    tags: frozenset[str]
+    has_header: bool = False
+    tags: frozenset[str] = frozenset()
 
     def cells(self, line: str) -> list[str]:
-        """Take a line apart; a line that lacks its word but begins with a blank has a blank for a word."""
+        """Take a line apart; where blanks separate, a blank in front is itself the word if none follows."""
         cells = self.split(line)
-        if len(cells) > self.width and cells[0] == "" and self.width > 1:
-            cells = cells[1:] if len(cells) - 1 == self.width else cells
-        elif len(cells) == self.width and cells[0] == "" and self.split is split_blanks:
-            cells[0] = " "
+        if self.split is split_blanks and cells[0] == "":
+            return [" ", *cells[1:]] if len(cells) == self.width else cells[1:]
         return cells
 
     def is_comment(self, line: str) -> bool:
@@ -64,108 +65,99 @@ class Layout:
             return False
         cells = self.cells(line)
         if self.tag is None:
-            return line.startswith("# ") and len(cells) != self.width
+            return len(cells) != self.width or (self.width == 1 and line.startswith("# "))
         return len(cells) != self.width or not (cells[self.tag] in self.tags or TAG_SHAPE.fullmatch(cells[self.tag]))
 
 
-def read_conll(path: Path, arguments: TaggingDataArguments, *, unlabelled: bool = False) -> SentenceFile:
+def read_conll(
+    path: Path, arguments: TaggingDataArguments, *, unlabelled: bool = False, saved: TaggingSchema | None = None
+) -> SentenceFile:
     """Read a file of columns.
 
     The separator is the one named, else a tab where nearly every line has one, else runs of blanks, else a comma,
     semicolon or bar. The word is the first column and the tag the last one, unless flags say otherwise by number, or
     by name where a first line names the columns. Blank lines and ``-DOCSTART-`` lines end a sentence. A line that
-    begins with ``#`` is a comment unless it has all columns and a tag in its last one: ``#`` can be a word.
+    begins with ``#`` is a comment unless it has all columns and a tag in the right one: ``#`` can be a word.
 
     Args:
         path: The file, gzipped or not, in any encoding of ``TextFile``.
         arguments: Delimiter and columns as asked for.
         unlabelled: Whether a file with words only will do.
+        saved: The schema of the model, whose column numbers are taken where no flag gives others.
 
     Raises:
         UserError: Naming the line, if one has too few or too many columns or lacks its tag; or if there is no word.
     """
     file, source = TextFile(path), str(path)
     lines = [line.rstrip("\n") for line in file]
-    layout = find_layout(lines, path, arguments, unlabelled=unlabelled)
+    layout = find_layout(lines, path, _with_saved_columns(arguments, saved), unlabelled=unlabelled)
     sentences: list[Sentence] = []
-    words: list[str] = []
-    tags: list[str] = []
-    numbers: list[int] = []
-
-    def close() -> None:
-        if words:
-            sentences.append(Sentence(list(words), list(tags) if layout.tag is not None else None, _compact(numbers)))
-        for part in (words, tags, numbers):
-            part.clear()
-
-    for number, line in enumerate(lines, 1):
+    rows: list[tuple[int, list[str]]] = []  # of the sentence that is being read
+    for number, line in enumerate([*lines, ""], 1):
         if not line or line.isspace() or line.startswith(DOCUMENT_MARK):
-            close()
-        elif not (layout.header and number == 1) and not layout.is_comment(line):
+            if rows:
+                sentences.append(_as_sentence(rows, layout))
+                rows = []
+        elif not (layout.has_header and number == 1) and not layout.is_comment(line):
             cells = layout.cells(line)
             if len(cells) != layout.width or (layout.tag is not None and not cells[layout.tag].strip()):
                 raise _ragged(cells, layout, f"{source}:{number}")
-            words.append(cells[layout.word])
-            tags += [cells[layout.tag].strip()] if layout.tag is not None else []
-            numbers.append(number)
-    close()
+            rows.append((number, cells))
     if not sentences:
         raise UserError("no sentences", where=source, fix="check that this is the right file")
-    columns = [
-        None if i is None else (layout.header[i] if layout.header else str(i)) for i in (layout.word, layout.tag)
-    ]
-    return SentenceFile(sentences, source, tokens_column=columns[0], tags_column=columns[1], notes=file.notes)
+    word, tag = arguments.text_column_name or FIRST, arguments.label_column_name or LAST
+    tags_column = None if layout.tag is None else tag
+    return SentenceFile(sentences, source, tokens_column=word, tags_column=tags_column, notes=file.notes)
 
 
 def find_layout(lines: Sequence[str], path: Path, arguments: TaggingDataArguments, *, unlabelled: bool) -> Layout:
-    """Find out how a file is written, from its first lines and the flags.
+    """Find out how a file is written, from its lines and the flags.
 
     Raises:
         UserError: If it has no words, no tags where they are needed, or not the columns asked for.
     """
     source = str(path)
-    plain = [line for line in lines if line.strip() and not line.startswith(("#", DOCUMENT_MARK))]
-    sample = plain[:SAMPLE_LINES] or [line for line in islice(lines, SAMPLE_LINES) if line.strip()]
+    filled = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_MARK)]
+    plain = [line for line in filled if not line.startswith("#")] or filled
+    sample = plain[:SAMPLE_LINES]
     if not sample:
         raise UserError("no sentences (the file is empty)", where=source, fix="check that this is the right file")
     split = find_splitter(sample, path, arguments.delimiter)
     width = Counter(len(split(line)) for line in sample).most_common(1)[0][0]
-    if split is not split_blanks and split is not keep_line:
-        split = _joining(split, width)
-    first = next(line for line in lines if line.strip())
-    header = _find_header(split(first), width) if first is lines[0] else ()
-    word = _column(arguments.text_column_name, 0, header, width, "--text_column_name", source)
-    tag = _column(arguments.label_column_name, width - 1, header, width, "--label_column_name", source)
-    if tag == word:
-        if not unlabelled or (width > 1 and arguments.label_column_name):
-            what = "the lines hold a word and no tag" if width == 1 else f"column {word} is both word and tag"
-            raise UserError(
-                what, where=f"{source}:1", fix="pass --delimiter, or --text_column_name and --label_column_name"
-            )
-        return Layout(split, width, word, None, header, frozenset())
-    seen = {cells[tag].strip() for line in plain if len(cells := split(line)) == width}
-    return Layout(split, width, word, tag, header, frozenset(seen - {""}))
+    header = _find_header(split(lines[0]), width)
+    word = _column(arguments.text_column_name or FIRST, header, width, "--text_column_name", source)
+    tag = _column(arguments.label_column_name or LAST, header, width, "--label_column_name", source)
+    if tag != word:
+        seen = {cells[tag].strip() for line in plain if len(cells := split(line)) == width}
+        return Layout(split, width, word, tag, bool(header), frozenset(seen - {""}))
+    if unlabelled and width == 1:
+        return Layout(split, width, word, None)
+    what = "the lines hold a word and no tag" if width == 1 else f"column {word} is both word and tag"
+    raise UserError(what, where=f"{source}:1", fix="pass --delimiter, or --text_column_name and --label_column_name")
 
 
 def find_splitter(sample: Sequence[str], path: Path, delimiter: str | None) -> Splitter:
     """Choose what takes lines apart: the named delimiter, or the first that nearly all lines of a sample hold."""
     if delimiter:
         mark = NAMED_DELIMITERS.get(delimiter, delimiter)
-        return split_blanks if mark == " " else (lambda line: line.split(mark))
-    if path.with_suffix("" if path.suffix == ".gz" else path.suffix).suffix == ".csv":
-        return lambda line: next(csv.reader([line]))
+        return split_blanks if mark == " " else _splitter_at(mark, sample)
+    if (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower() == ".csv":
+        return split_csv
 
     def share(holds: Callable[[str], bool]) -> float:
         return sum(map(holds, sample)) / len(sample)
 
     if share(lambda line: "\t" in line) >= CLEAR_SHARE:
-        return lambda line: line.split("\t")
-    if share(lambda line: len(split_blanks(line)) > 1) >= CLEAR_SHARE:
+        return _splitter_at("\t", sample)
+    if all(line.startswith((" ", "\t")) for line in sample):
+        return split_indented
+    blanks = share(lambda line: len(split_blanks(line)) > 1)
+    if blanks >= CLEAR_SHARE:
         return split_blanks
     for mark in ",;|":
-        if share(lambda line, mark=mark: mark in line) >= CLEAR_SHARE:  # type: ignore[misc]
-            return lambda line: line.split(mark)
-    return split_blanks if share(lambda line: len(split_blanks(line)) > 1) > 0.5 else keep_line
+        if share(partial(_holds, mark)) >= CLEAR_SHARE:
+            return _splitter_at(mark, sample)
+    return split_blanks if blanks > 0.5 else keep_line  # the ragged line is then named
 
 
 def split_blanks(line: str) -> list[str]:
@@ -173,35 +165,55 @@ def split_blanks(line: str) -> list[str]:
     return BLANKS.split(line.rstrip(" \t"))
 
 
+def split_indented(line: str) -> list[str]:
+    """Take a line apart as ``split_blanks`` does, in a file where every line is indented."""
+    return split_blanks(line.lstrip(" \t"))
+
+
+def split_csv(line: str) -> list[str]:
+    """Take a line apart at commas outside of quotation marks."""
+    return next(csv.reader([line]))
+
+
 def keep_line(line: str) -> list[str]:
     """Give the line as its only cell."""
     return [line]
 
 
-def _joining(split: Splitter, width: int) -> Splitter:
-    """Give surplus separators to the word, where it is the first of two columns: ``,,O`` is a comma and its tag."""
-    if width != 2:
-        return split
+def _holds(mark: str, line: str) -> bool:
+    return mark in line
 
-    def split_once(line: str) -> list[str]:
-        cells = split(line)
-        if len(cells) <= width:
-            return cells
-        mark = line[len(cells[0])] if line.startswith(cells[0]) and len(line) > len(cells[0]) else "\t"
-        return [mark.join(cells[:-1]), cells[-1]]
 
-    return split_once
+def _splitter_at(mark: str, sample: Sequence[str]) -> Splitter:
+    """Split at a mark; in two columns only at the last one, since ``,,O`` is a comma and its tag."""
+    width = Counter(line.count(mark) + 1 for line in sample).most_common(1)[0][0]
+    return lambda line: line.rsplit(mark, 1) if width == 2 else line.split(mark)
+
+
+def _as_sentence(rows: Sequence[tuple[int, list[str]]], layout: Layout) -> Sentence:
+    numbers = [number for number, _ in rows]
+    run = range(numbers[0], numbers[-1] + 1)
+    return Sentence(
+        [cells[layout.word] for _, cells in rows],
+        None if layout.tag is None else [cells[layout.tag].strip() for _, cells in rows],
+        run if len(run) == len(numbers) else tuple(numbers),
+    )
 
 
 def _find_header(cells: Sequence[str], width: int) -> tuple[str, ...]:
     names = tuple(cell.strip() for cell in cells)
-    known = len(names) == width > 1 and all(name.lower().replace(" ", "_") in HEADER_WORDS for name in names)
+    known = len(names) == width > 1 and all(name.lower() in HEADER_WORDS for name in names)
     return names if known else ()
 
 
-def _column(asked: str | None, default: int, header: Sequence[str], width: int, flag: str, source: str) -> int:
-    if asked is None:
-        return default
+def _with_saved_columns(arguments: TaggingDataArguments, saved: TaggingSchema | None) -> TaggingDataArguments:
+    """Fill in what the saved model says of its columns, if they are numbers, as those of CoNLL files are."""
+    known = {"text_column_name": saved.tokens_column, "label_column_name": saved.tags_column} if saved else {}
+    numbers: dict[str, Any] = {name: v for name, v in known.items() if v and v.lstrip("-").isdigit()}
+    return replace(arguments, **{name: getattr(arguments, name) or value for name, value in numbers.items()})
+
+
+def _column(asked: str, header: Sequence[str], width: int, flag: str, source: str) -> int:
     if asked in header:
         return header.index(asked)
     try:
@@ -215,15 +227,10 @@ def _column(asked: str | None, default: int, header: Sequence[str], width: int, 
 
 
 def _ragged(cells: Sequence[str], layout: Layout, where: str) -> UserError:
-    if len(cells) >= layout.width and layout.tag is not None and not cells[layout.tag].strip():
-        return UserError(f"the word {cells[layout.word]!r} has no tag", where=where, fix="add its tag")
-    if len(cells) == 1 and layout.tag is not None:
-        return UserError(f"the word {cells[0]!r} has no tag", where=where, fix="add its tag, or pass --delimiter")
+    lacks_tag = layout.tag is not None and (
+        len(cells) == 1 or (len(cells) == layout.width and not cells[layout.tag].strip())
+    )
+    if lacks_tag:
+        return UserError(f"the word {cells[0]!r} has no tag", where=where, fix="add it, or say --delimiter")
     what = f"{len(cells)} columns, where most lines have {layout.width}"
     return UserError(what, where=where, fix="correct the line, or say what separates the columns: --delimiter tab")
-
-
-def _compact(numbers: Sequence[int]) -> Sequence[int]:
-    """Give line numbers as a range where they follow one another, which is nearly always."""
-    run = range(numbers[0], numbers[-1] + 1)
-    return run if len(run) == len(numbers) else tuple(numbers)

@@ -15,7 +15,7 @@ from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_ind
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.sentences import SentenceFile
 from hf_ext.data.tagging.sources import offer_sources
-from hf_ext.data.tagging.tag_sets import choose_scheme, convert_file, find_unknown_tags, fit_tags
+from hf_ext.data.tagging.tag_sets import choose_scheme, convert_file, find_unknown_tags, fit_tags, name_numbers
 from hf_ext.errors import UserError
 from hf_ext.han import han_prevails
 from hf_ext.models.tagging_schema import LONGEST_WINDOW, TaggingSchema
@@ -82,6 +82,7 @@ class _Preparation:
     def read(self, split: str, reader: Any) -> None:
         file: SentenceFile = reader(unlabelled=split == "test", level=self.level, saved=self.frozen or self.saved)
         self.notes += file.notes
+        name_numbers(file, self.arguments.label_file)
         self.level = self.level or file.level
         self.files[split] = file
 

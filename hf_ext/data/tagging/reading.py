@@ -6,7 +6,9 @@ from pathlib import Path
 
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.conll import read_conll
+from hf_ext.data.tagging.lines import WORDS_FILE, looks_like_text, read_line_folder, read_text
 from hf_ext.data.tagging.sentences import SentenceFile
+from hf_ext.data.tagging.tables import read_json, read_parquet
 from hf_ext.errors import UserError
 from hf_ext.models.tagging_schema import TaggingSchema
 
@@ -34,4 +36,30 @@ def read_sentences(
     path = Path(path)
     if not path.exists():
         raise UserError("no such file", where=str(path), fix="check the path")
-    return read_conll(path, arguments, unlabelled=unlabelled)
+    if path.is_dir():
+        if not (path / WORDS_FILE).is_file():
+            raise UserError(
+                f"a folder without {WORDS_FILE}", where=str(path), fix="name a file, or pass the folder as --data_dir"
+            )
+        return read_line_folder(path, arguments, unlabelled=unlabelled)
+    kind = arguments.file_format if arguments.file_format != "auto" else find_format(path, arguments, unlabelled)
+    if kind == "json":
+        return read_json(path, arguments, unlabelled=unlabelled, level=level, saved=saved)
+    if kind == "parquet":
+        return read_parquet(path, arguments, unlabelled=unlabelled, level=level, saved=saved)
+    if kind == "text":
+        return read_text(path, unlabelled=unlabelled, level=level)
+    return read_conll(path, arguments, unlabelled=unlabelled, saved=saved)
+
+
+def find_format(path: Path, arguments: TaggingDataArguments, unlabelled: bool) -> str:
+    """Tell what a file is: ``.json``, ``.jsonl`` and ``.parquet`` by name, a ``.txt`` without tags by content.
+
+    Everything else is columns; their files have too many extensions to list.
+    """
+    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    if suffix in (".json", ".jsonl", ".parquet"):
+        return "parquet" if suffix == ".parquet" else "json"
+    if suffix == ".txt" and unlabelled and not arguments.delimiter and looks_like_text(path):
+        return "text"
+    return "conll"

@@ -7,9 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from hf_ext.data.files import SPLIT_STEMS
+from hf_ext.data.hub import load_hub_rows
 from hf_ext.data.tagging.arguments import TaggingDataArguments
+from hf_ext.data.tagging.lines import WORDS_FILE
 from hf_ext.data.tagging.reading import read_sentences
 from hf_ext.data.tagging.sentences import SentenceFile
+from hf_ext.data.tagging.tables import read_hub_rows
 from hf_ext.errors import UserError
 
 # what stands beside data and is none
@@ -30,6 +33,9 @@ def offer_sources(
         UserError: If the folder or the data set cannot be used.
     """
     offered: dict[str, Reader] = {}
+    if arguments.dataset_name:
+        loaded = load_hub_rows(arguments, cache_dir=cache_dir, token=token)
+        offered |= {split: partial(read_hub_rows, source, rows, arguments) for split, (source, rows) in loaded.items()}
     paths = find_split_paths(arguments.data_dir) if arguments.data_dir else {}
     flags = {"train": arguments.train_file, "validation": arguments.validation_file, "test": arguments.test_file}
     paths |= {split: Path(path) for split, path in flags.items() if path}
@@ -50,7 +56,7 @@ def find_split_paths(folder: str | Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() in OTHER_SUFFIXES:
             continue
-        if path.is_dir() and not (path / "seq.in").is_file():
+        if path.is_dir() and not (path / WORDS_FILE).is_file():
             continue
         parts = path.name.lower().split(".")
         split = next((s for s, stems in SPLIT_STEMS.items() if any(stem in parts for stem in stems)), None)

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.sentences import SentenceFile
 from hf_ext.errors import UserError
 from hf_ext.models.tag_schemes import OUTSIDE, convert_tags, find_scheme, illegal_places, split_tag
 from hf_ext.models.tagging_schema import TaggingSchema
 
 
+def name_numbers(file: SentenceFile, label_file: str | None) -> None:
+    """Replace tags that are numbers by the names in ``--label_file``, in place.
+
+    Raises:
+        UserError: If a tag is neither a name nor the number of one, or if all tags are numbers and nothing names them.
+    """
+    names = read_label_file(Path(label_file)) if label_file else []
+    rows = [(i, sentence.tags) for i, sentence in enumerate(file.sentences) if sentence.tags]
+    seen = {tag for _, tags in rows for tag in tags}
+    if not seen or not (names or all(tag.isdigit() for tag in seen)) or file.scheme:
+        return
+    if not names:
+        raise UserError("the tags are numbers without names", where=file.source, fix="pass --label_file")
+    meanings = {tag: tag if tag in names else _named(tag, names) for tag in seen}
+    for i, tags in rows:
+        for j, tag in enumerate(tags):
+            if meanings[tag] is None:
+                what = f"the tag {tag!r} is neither in the label file nor a number from 0 to {len(names) - 1}"
+                raise UserError(what, where=file.place(i, j), fix="check --label_file")
+        file.sentences[i].tags = [str(meanings[tag]) for tag in tags]
+
+
+def read_label_file(path: Path) -> list[str]:
+    """Read the names of numbered tags, one a line.
+
+    Raises:
+        UserError: If the file is missing or a name occurs twice.
+    """
+    if not path.is_file():
+        raise UserError("no such file", where=str(path), fix="check --label_file")
+    names = [line.strip() for line in TextFile(path)]
+    while names and not names[-1]:
+        names.pop()
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise UserError(f"the tag {name!r} stands there twice", where=f"{path}:{i + 1}", fix="leave one out")
+    return names
+
+
 def choose_scheme(file: SentenceFile, named: str | None, *, saved: TaggingSchema | None = None) -> str:
-    """Give the scheme of a file: the named one, the one its reader wrote, the saved one where it fits, or one found.
+    """Give the scheme of a file: the one its reader wrote, the named one, the saved one where it fits, or one found.
 
     Args:
         file: Its sentences.
@@ -22,8 +63,8 @@ def choose_scheme(file: SentenceFile, named: str | None, *, saved: TaggingSchema
     Raises:
         UserError: If the tags mix schemes, naming the file.
     """
-    if named or file.scheme:
-        return str(named or file.scheme)
+    if file.scheme or named:
+        return str(file.scheme or named)
     tags = [sentence.tags for sentence in file.sentences if sentence.tags]
     fits = saved is not None and {tag for row in tags for tag in row} <= set(saved.tags)
     if saved is not None and fits and not any(illegal_places(row, saved.scheme) for row in tags):
@@ -132,3 +173,7 @@ def _check_tags(file: SentenceFile, scheme: str) -> None:
                         str(error), where=file.place(i, j), fix="correct it, or name another --scheme"
                     ) from None
                 fine.add(tag)
+
+
+def _named(tag: str, names: Sequence[str]) -> str | None:
+    return names[int(tag)] if tag.isascii() and tag.isdigit() and int(tag) < len(names) else None
