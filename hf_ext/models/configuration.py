@@ -47,7 +47,8 @@ class ExtConfig(PreTrainedConfig):
             empty for none. Kept in ascending order, each once.
         ngram_buckets: Rows that all n-grams share.
         task_schema: What ``TaskSchema.write_into`` stores.
-        decoder: How a tagger reads tags off its scores, ``softmax`` or ``crf``; None for models that tag nothing.
+        tag_decoder: How a tagger reads tags off its scores, ``softmax`` or ``crf``; None for models that tag nothing.
+            (Not ``decoder``: transformers takes that for the configuration of a decoder.)
         crf_constraints: Where a CRF leaves out transitions that the tag scheme forbids: ``decode``, ``train`` (and
             decoding), ``none``.
         head_rnn: Bidirectional layers over the words of a tagger: ``none``, ``lstm`` or ``gru``.
@@ -76,7 +77,7 @@ class ExtConfig(PreTrainedConfig):
     ngram_buckets: int = 300000
     task_schema: dict[str, Any] | None = None
 
-    decoder: str | None = None
+    tag_decoder: str | None = None
     crf_constraints: str = "decode"
     head_rnn: str = "none"
     head_rnn_hidden_size: int = 256
@@ -143,7 +144,7 @@ class ExtConfig(PreTrainedConfig):
             pooler=pooler,
             pooler_settings=_pooler_settings(pooler, arguments, encoder_config.model_type),
             classifier_dropout=arguments.classifier_dropout,
-            decoder=arguments.decoder or "softmax",
+            tag_decoder=arguments.decoder or "softmax",
             crf_constraints=arguments.crf_constraints or "decode",
             head_rnn=arguments.head_rnn or "none",
             head_rnn_hidden_size=arguments.head_rnn_hidden_size,
@@ -160,7 +161,11 @@ class ExtConfig(PreTrainedConfig):
     @property
     def keys_to_ignore_at_inference(self) -> list[str]:
         """The outputs that Trainer shall not gather; read by it, and not stored."""
-        return ["past_key_values"] if self.decoder is None else list(NOT_GATHERED)
+        return ["past_key_values"] if self.tag_decoder is None else list(NOT_GATHERED)
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> ExtConfig:
+        """Give this configuration itself; transformers would take ``decoder``, a name here, for a part of a model."""
+        return self
 
     @property
     def tabular(self) -> TabularSchema:
@@ -169,8 +174,8 @@ class ExtConfig(PreTrainedConfig):
         return TabularSchema() if schema is None else schema.columns
 
     def _check_tagger(self) -> None:
-        if self.decoder not in (None, *DECODERS):
-            raise ValueError(f"decoder must be one of {', '.join(DECODERS)}; got {self.decoder!r}.")
+        if self.tag_decoder not in (None, *DECODERS):
+            raise ValueError(f"tag_decoder must be one of {', '.join(DECODERS)}; got {self.tag_decoder!r}.")
         if self.crf_constraints not in CRF_CONSTRAINTS:
             raise ValueError(
                 f"crf_constraints must be one of {', '.join(CRF_CONSTRAINTS)}; got {self.crf_constraints!r}."

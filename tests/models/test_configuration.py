@@ -113,3 +113,8 @@ def test_encoder_that_transformers_does_not_know_is_named_in_the_error():
         ExtConfig(encoder_config=Strange())
     with pytest.raises(ValueError, match="'strange' is not one that transformers knows"):
         ExtConfig(encoder_config={"model_type": "strange"})
+
+
+def test_the_name_of_a_decoder_is_not_taken_for_a_part_of_the_model():
+    config = ExtConfig(encoder_config=recurrent_config(), decoder="crf")
+    assert all(config.get_text_config(**{end: True}) is config for end in ("decoder", "encoder"))
