@@ -10,10 +10,10 @@ from typing import Any, Protocol, cast
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.errors import UserError, did_you_mean
-from hf_ext.models.arguments import ModelArguments
+from hf_ext.models.encoder_arguments import EncoderArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
-from hf_ext.models.loading import load_config
+from hf_ext.models.pretrained import load_config
 from hf_ext.tokenization import build_tokenizer, read_word_vectors
 from hf_ext.training.arguments import ExtTrainingArguments
 
@@ -45,7 +45,7 @@ def check_metric_name(args: ExtTrainingArguments, known: Sequence[str]) -> None:
 
 
 def read_saved_config(
-    arguments: ModelArguments, *, trains: bool, has_head: Callable[[Any], bool], head: str, task: str
+    arguments: EncoderArguments, *, trains: bool, has_head: Callable[[Any], bool], head: str, task: str
 ) -> Any | None:
     """Read the config of the model that is named; None from scratch.
 
@@ -73,13 +73,12 @@ def read_saved_config(
 
 
 def load_tokenizer(
-    arguments: ModelArguments,
+    arguments: EncoderArguments,
     data: TextSource,
     *,
     longest: int,
-    level: str | None = None,
+    level: str,
     column: str = "text",
-    **options: Any,
 ) -> PreTrainedTokenizerBase:
     """Load the model's tokenizer, or build one from the training texts when the model starts from scratch.
 
@@ -87,9 +86,8 @@ def load_tokenizer(
         arguments: Which model.
         data: Where training texts come from.
         longest: Longest sequence of the run in tokens.
-        level: What a token of a tokenizer built here is; unset takes ``arguments.tokenizer_level``.
+        level: What a token of a tokenizer built here is, see ``build_tokenizer``.
         column: What holds the texts, for a message.
-        options: More words for ``AutoTokenizer.from_pretrained``.
 
     Raises:
         UserError: If no tokenizer can be loaded from the name given, there is nothing to build one from, or the
@@ -105,7 +103,7 @@ def load_tokenizer(
         if name is None:
             return build_tokenizer(
                 data.training_texts(),
-                level=level or arguments.tokenizer_level,
+                level=level,
                 vocab_size=arguments.vocab_size,
                 min_count=arguments.min_token_count,
                 lower_case=arguments.do_lower_case,
@@ -119,7 +117,6 @@ def load_tokenizer(
             token=arguments.token,
             trust_remote_code=arguments.trust_remote_code,
             **({"do_lower_case": True} if arguments.do_lower_case else {}),
-            **options,
         )
     except (OSError, ValueError) as error:
         raise UserError(
@@ -131,7 +128,7 @@ def load_tokenizer(
 
 
 def build_model(
-    arguments: ModelArguments,
+    arguments: EncoderArguments,
     tokenizer: PreTrainedTokenizerBase,
     load: Callable[..., PreTrainedModel],
 ) -> PreTrainedModel:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, ClassVar
 
 import numpy as np
 from transformers import Trainer
 
 from hf_ext.cli.faults import blame_run
-from hf_ext.cli.outcome import Outcome, data_is_streamed
+from hf_ext.cli.outcome import Outcome
 from hf_ext.data.classification import ClassificationData
 from hf_ext.evaluation.baseline import tfidf_baseline
 from hf_ext.evaluation.metrics import first_array, score
@@ -59,6 +59,10 @@ class ClassificationOutcome(Outcome[ClassificationData]):
             )
             self.files |= {path.name: path for path in paths}
 
+    def _count(self, data: ClassificationData, split: str) -> int | None:
+        rows = data.splits[split].rows
+        return len(rows) if isinstance(rows, Sized) else None  # streamed while training
+
     def _main_metrics(self, data: ClassificationData) -> Sequence[str]:
         return MAIN_METRICS[data.schema.labels.problem_type]
 
@@ -67,7 +71,7 @@ class ClassificationOutcome(Outcome[ClassificationData]):
             self._floor(trainer, data)
 
     def _floor(self, trainer: Trainer, data: ClassificationData) -> None:
-        if "train" not in data.splits or data_is_streamed(data):
+        if "train" not in data.splits or self._count(data, "train") is None:
             logger.warning("--tfidf_baseline needs the training rows in memory; it was left out.")
             return
         problem_type = data.schema.labels.problem_type

@@ -81,7 +81,7 @@ def load_text_tokenizer(arguments: ModelArguments, data: ClassificationData) -> 
         UserError: If no tokenizer can be loaded from the name given, there is nothing to build one from, or the
             training texts hold no token.
     """
-    return load_tokenizer(arguments, data, longest=data.schema.text.max_length)
+    return load_tokenizer(arguments, data, longest=data.schema.text.max_length, level=arguments.tokenizer_level)
 
 
 def load_classifier(

@@ -85,8 +85,9 @@ class Outcome(Generic[Data]):
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
         trainer.save_model()
-        if not data_is_streamed(data):
-            metrics["train_samples"] = len(data.splits["train"].rows)
+        rows = self._count(data, "train")
+        if rows is not None:
+            metrics["train_samples"] = rows
         self._record(trainer, "train", metrics)
         trainer.save_state()
         if data.split_indices and trainer.is_world_process_zero():
@@ -96,7 +97,7 @@ class Outcome(Generic[Data]):
         """Evaluate on the validation split, and each checkpoint too when ``eval_all_checkpoints`` asks for it."""
         with blame_run():
             metrics = trainer.evaluate(metric_key_prefix="eval")
-        metrics["eval_samples"] = len(data.splits["validation"].rows)
+        metrics["eval_samples"] = self._count(data, "validation") or 0
         self._record(trainer, "eval", metrics)
         if self.args.eval_all_checkpoints:
             self._evaluate_checkpoints(trainer)
@@ -116,6 +117,10 @@ class Outcome(Generic[Data]):
         if trainer.is_world_process_zero():
             sys.stdout.write(self._table(self._main_metrics(data)))
         return self.results
+
+    def _count(self, data: Data, split: str) -> int | None:
+        """Count the rows of a split; None where nobody knows."""
+        raise NotImplementedError
 
     def _main_metrics(self, data: Data) -> Sequence[str]:
         """Name the metrics of the table, without prefix; a split shows if it has the first one."""
@@ -207,11 +212,6 @@ def blame_rows(data: RunData) -> Iterator[None]:
         if where is None:
             raise
         raise error.at(where) from error
-
-
-def data_is_streamed(data: RunData) -> bool:
-    """Tell whether the training rows are read while training, so that nobody knows their number."""
-    return "train" in data.splits and not hasattr(data.splits["train"].rows, "__len__")
 
 
 def _short(value: float | None) -> str:

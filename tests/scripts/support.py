@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = str(ROOT / "run_classification.py")
+SCRIPT = "run_classification.py"
 TRAIN = ("--do_train", "--do_eval", "--do_predict", "--use_cpu", "--disable_tqdm", "true", "--save_strategy", "no")
 
 
@@ -23,8 +24,8 @@ def write_csv(path: Path, rows: list[dict[str, str]], columns: list[str] | None 
     return str(path)
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+def read_csv(path: Path, *, encoding: str = "utf-8") -> list[dict[str, str]]:
+    with path.open(encoding=encoding, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -32,14 +33,14 @@ def read_json(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def run_main(*argv: str) -> dict:
-    """Call the script's ``main`` in this process."""
-    import run_classification
-
-    return run_classification.main([str(word) for word in argv])
+def run_main(*argv: str, script: str = SCRIPT) -> dict:
+    """Call a script's ``main`` in this process."""
+    return importlib.import_module(script.removesuffix(".py")).main([str(word) for word in argv])
 
 
-def run_script(*argv: str, cwd: Path, processes: int = 0, timeout: int = 240) -> subprocess.CompletedProcess:
+def run_script(
+    *argv: str, cwd: Path, processes: int = 0, timeout: int = 240, script: str = SCRIPT
+) -> subprocess.CompletedProcess:
     """Start the script as a user would, with ``torchrun`` when processes are asked for, under a timeout."""
     launcher = [sys.executable]
     if processes:
@@ -53,7 +54,7 @@ def run_script(*argv: str, cwd: Path, processes: int = 0, timeout: int = 240) ->
         "HF_DATASETS_CACHE": str(cwd / "cache"),
     }
     return subprocess.run(
-        [*launcher, SCRIPT, *map(str, argv)],
+        [*launcher, str(ROOT / script), *map(str, argv)],
         cwd=cwd,
         env=environment,
         timeout=timeout,

@@ -1,0 +1,127 @@
+"""What a tagging run leaves behind: a tag for every word, entities with confidence, and where they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import Trainer
+
+from hf_ext.cli.faults import blame_run
+from hf_ext.cli.outcome import Outcome
+from hf_ext.data.tagging import MergedTags, TaggingData
+from hf_ext.evaluation.entities import EntityCounts, Metrics
+from hf_ext.evaluation.tag_reports import write_tag_predictions
+from hf_ext.models.schema import IGNORED_LABEL
+
+MAIN_METRICS = ("f1", "precision", "recall", "accuracy")
+JOINT_METRICS = ("sentence_accuracy", "both_right")
+
+
+class TaggingOutcome(Outcome[TaggingData]):
+    """The last step of ``run_ner.py``.
+
+    Args:
+        args: The run's training arguments.
+    """
+
+    task = "token-classification"
+    row_files: ClassVar[tuple[str, ...]] = ("predict*", "entity_errors.csv")
+
+    def predict(self, trainer: Trainer, data: TaggingData, features: Any) -> None:
+        """Tag the words of the test sentences in input order, write them, and score the sentences that have tags.
+
+        Predictions are fetched batch by batch, in time and memory that grow with the words, not with their square.
+        """
+        with blame_run(), ask_for_probabilities(trainer):
+            output = trainer.predict(features, metric_key_prefix="predict")
+        merged = data.merge("test", features, output.predictions)
+        names = data.schema.tags
+        predicted = [[names[tag] for tag in tags] for tags in merged.tags]
+        metrics = {**(output.metrics or {}), "predict_samples": len(predicted)}
+        scores = self._score(data, predicted, merged)
+        self._record(trainer, "predict", metrics | {f"predict_{name}": value for name, value in scores.items()})
+        if trainer.is_world_process_zero():
+            self._write(data, predicted, merged)
+
+    def _score(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> Metrics:
+        """Score what can be scored: sentences with tags the model has, and sentence labels it has."""
+        counts = EntityCounts(data.schema.scheme, data.schema.tags)
+        gold, right = data.tags("test"), []
+        for known, found in zip(gold, predicted, strict=True):
+            right.append(known == found)
+            if known is not None:
+                counts.add(known, found)
+        if all(known is None for known in gold):
+            return {}
+        metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
+        labels = data.sentence_labels("test")
+        if merged.sentence_logits is not None and any(label is not None for label in labels):
+            chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
+            pairs = [(label == found, tags) for label, found, tags in zip(labels, chosen, right, strict=True) if label]
+            metrics["sentence_accuracy"] = sum(fits for fits, _ in pairs) / len(pairs)
+            metrics["both_right"] = sum(fits and tags for fits, tags in pairs) / len(pairs)
+        return metrics
+
+    def _write(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> None:
+        paths = write_tag_predictions(
+            self.folder,
+            schema=data.schema,
+            words=data.words("test"),
+            gold=data.tags("test"),
+            predicted=predicted,
+            tag_probabilities=merged.tag_probabilities,
+            chain_probabilities=merged.chain_probabilities,
+            spans=data.spans("test"),
+            ids=data.ids("test"),
+            sentence_labels=data.sentence_labels("test"),
+            sentence_logits=merged.sentence_logits,
+        )
+        self.files |= {path.name: path for path in paths}
+
+    def _count(self, data: TaggingData, split: str) -> int:
+        return len(data.splits[split].sentences)
+
+    def _main_metrics(self, data: TaggingData) -> Sequence[str]:
+        return MAIN_METRICS + (JOINT_METRICS if data.schema.sentence_labels else ())
+
+
+@contextmanager
+def ask_for_probabilities(trainer: Trainer) -> Iterator[None]:
+    """Have a prediction give tags with their probabilities, as a list of batches.
+
+    A tagger of ours computes them itself. Of a stock head they are read off its logits, which are then dropped.
+    """
+    model, args = trainer.accelerator.unwrap_model(trainer.model), trainer.args
+    before = trainer.preprocess_logits_for_metrics, args.eval_do_concat_batches
+    args.eval_do_concat_batches = False  # joining what came so far with each new batch takes quadratic time
+    if hasattr(model, "wants_probabilities"):
+        model.wants_probabilities = True
+    else:
+        trainer.preprocess_logits_for_metrics = best_tags  # type: ignore[assignment]  # Trainer means any outputs
+    try:
+        yield
+    finally:
+        trainer.preprocess_logits_for_metrics, args.eval_do_concat_batches = before
+        if hasattr(model, "wants_probabilities"):
+            model.wants_probabilities = False
+
+
+def best_tags(logits: Tensor | tuple[Tensor, ...], labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Give what a tagger of ours gives, read off the logits of a stock head.
+
+    Args:
+        logits: Scores of every token, shape ``(B, T, K)``, alone or first in a tuple.
+        labels: Not looked at; ``Trainer`` passes them.
+
+    Returns:
+        The best tags ``(B, T)``, int64, -100 where the scores are nothing but -100; their probabilities ``(B, T)``,
+        float32; and these once more, since without a CRF a tag does not depend on the one before it.
+    """
+    scores = logits[0] if isinstance(logits, tuple) else logits
+    filled = (scores == IGNORED_LABEL).all(-1)  # where Trainer has made the batches of the processes equally long
+    probabilities, tags = torch.softmax(scores.float(), dim=-1).max(dim=-1)
+    return tags.masked_fill(filled, IGNORED_LABEL), probabilities, probabilities
