@@ -60,7 +60,7 @@ class TaggingMetric:
 
     def __init__(self, schema: TaggingSchema, sentence: Sequence[int], *, entity_level: bool = False) -> None:
         self.schema, self.entity_level = schema, entity_level
-        self._sentence = np.asarray(sentence, dtype=np.int64)
+        self._sentence = np.asarray(sentence[:], dtype=np.int64)  # a column of datasets is slow row by row
         self.reset()
 
     def reset(self) -> None:
