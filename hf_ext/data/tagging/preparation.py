@@ -77,7 +77,8 @@ class _Preparation:
         self.notes: list[str] = []
         self.indices: dict[str, Any] | None = None
         asked = None if arguments.level == "auto" else arguments.level
-        self.level = asked or (frozen.level if frozen else None)
+        ours = frozen is not None and frozen.tokens_column is not None  # a head saved elsewhere says nothing of text
+        self.level = asked or (frozen.level if frozen and ours else None)
 
     def read(self, split: str, reader: Any) -> None:
         file: SentenceFile = reader(unlabelled=split == "test", level=self.level, saved=self.frozen or self.saved)

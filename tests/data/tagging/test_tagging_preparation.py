@@ -196,6 +196,13 @@ def test_the_level_of_training_is_that_of_the_other_files(tmp_path):
     assert load(train_file=str(characters), level="word").schema.level == "word"
 
 
+def test_a_head_saved_elsewhere_leaves_the_level_to_the_text(tmp_path):
+    text, tags = str(write(tmp_path / "test.txt", "他在北京\n")), ("O", "B-X", "I-X")
+    assert load(("test",), test_file=text, saved=TaggingSchema(tags, "BIO")).words("test") == [list("他在北京")]
+    ours = TaggingSchema(tags, "BIO", tokens_column="0")
+    assert load(("test",), test_file=text, saved=ours).words("test") == [["他在北京"]]
+
+
 def test_what_was_noticed_before_an_error_is_logged(tmp_path, caplog):
     path = write(tmp_path / "train.conll", "北 O\n京 O\n".encode("gb18030"))
     with caplog.at_level("INFO"), pytest.raises(UserError):
