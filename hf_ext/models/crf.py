@@ -103,8 +103,12 @@ class LinearChainCRF(CRF):
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
         """Give the best tags of each row as a list, one for each word. See ``viterbi_decode`` for tensors."""
-        tags, _ = self.viterbi_decode(emissions, mask)
-        return [[tag for tag in row if tag >= 0] for row in tags.tolist()]
+        self._validate(emissions, mask=mask)
+        with _full_precision(emissions):
+            scores = self._score(emissions)
+            words = find_words(self._read_mask(mask, scores.emissions))
+            tags = find_best_paths(scores, words)[0].gather(1, words.order).tolist()
+            return [row[: last + 1] for row, last in zip(tags, words.last.tolist(), strict=True)]
 
     @torch.no_grad()
     def viterbi_decode(self, emissions: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -223,7 +227,7 @@ class LinearChainCRF(CRF):
             or emissions.shape[1 if self.batch_first else 0] == 0
         ):
             raise ValueError(
-                f"emissions must have shape (B, T, {self.num_tags}) with at least one column, got {tuple(emissions.shape)}."
+                f"emissions must have shape (B, T, {self.num_tags}) with T at least 1, got {tuple(emissions.shape)}."
             )
         for name, values in (("tags", tags), ("mask", mask)):
             if values is not None and values.shape != emissions.shape[:2]:

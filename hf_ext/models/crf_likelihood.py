@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .crf_log_space import log_partition, run_log_messages
-from .crf_posterior import Posterior, Scores, broken_rows, find_posterior, sum_words, take_rows, widen
-from .crf_words import Words
+from .crf_log_space import log_partition, run_log_messages, take_rows
+from .crf_posterior import Posterior, Scores, broken_rows, find_posterior, put_at_positions, wide_dtype
+from .crf_words import Words, sum_ranks
 
 
 def find_log_likelihood(
-    scores: Scores, tags: Tensor, words: Words, *, block: int | None = None, bounded: bool | None = None
+    scores: Scores, tags: Tensor, words: Words, *, blocked: bool | None = None, bounded: bool | None = None
 ) -> Tensor:
     """Give the log-probability of one tag sequence a row.
 
@@ -29,17 +29,17 @@ def find_log_likelihood(
         scores: Scores of float32 or float64.
         tags: Tag ids, 0 to K - 1 at words, anything elsewhere, shape ``(B, T)``.
         words: The words of each row.
-        block: As in ``find_posterior``.
+        blocked: As in ``find_posterior``.
         bounded: As in ``find_posterior``.
 
     Returns:
         Log-likelihoods, shape ``(B,)``, 0 in a row without words.
     """
-    tags = tags.masked_fill(~words.kept, 0)
-    likelihood, reliable = _LogLikelihood.apply(*scores, tags, words, block, bounded)
+    tags = words.at_ranks(tags.masked_fill(~words.kept, 0))
+    likelihood, reliable = _LogLikelihood.apply(*scores, tags, words, blocked, bounded)
     if (rows := broken_rows(reliable)) is None:
         return likelihood
-    some, their = take_rows(widen(scores), words, rows)
+    some, their = take_rows(scores, words, rows)
     again = score_paths(some, tags[rows], their) - log_partition(run_log_messages(some, their), their)
     return likelihood.index_copy(0, rows, again.to(likelihood.dtype))
 
@@ -49,35 +49,39 @@ def score_paths(scores: Scores, tags: Tensor, words: Words) -> Tensor:
 
     Args:
         scores: The scores.
-        tags: Tag ids, 0 to K - 1 at words, anything elsewhere, shape ``(B, T)``.
+        tags: Tag ids by rank, from 0 to K - 1 everywhere, shape ``(B, T)``.
         words: The words of each row.
 
     Returns:
-        Scores, shape ``(B,)``; 0 in a row without words.
+        Scores in ``wide_dtype``, shape ``(B,)``; 0 in a row without words.
     """
-    tags = tags.masked_fill(~words.kept, 0)
-    emitted = scores.emissions.gather(2, tags.unsqueeze(2)).squeeze(2)  # (B, T)
-    moved = scores.transitions.flatten().index_select(0, _pairs(tags, words, len(scores.start)).flatten())
-    along = torch.where(words.kept, emitted, 0.0) + torch.where(words.follows_another, moved.view_as(tags), 0.0)
-    first, last = tags.gather(1, words.order[:, :1]), tags.gather(1, words.order[:, -1:])  # (B, 1)
-    ends = scores.start.index_select(0, first.squeeze(1)) + scores.end.index_select(0, last.squeeze(1))
-    return sum_words(along) + torch.where(words.last >= 0, ends, 0.0)
+    wide, tags_in_all = wide_dtype(tags.device), len(scores.start)
+    rows, width = tags.shape
+    where = words.order * tags_in_all + tags  # into (B, T * K)
+    emitted = scores.emissions.reshape(rows, width * tags_in_all).gather(1, where).to(wide)
+    moved = scores.transitions.flatten().index_select(0, _pairs(tags, tags_in_all).flatten()).to(wide)
+    moved = torch.where(words.filled[:, 1:], moved.view(rows, width - 1), 0.0)
+    ends = scores.start[tags[:, 0]].to(wide) + scores.end[_last(tags, words)].to(wide)
+    total = sum_ranks(torch.where(words.filled, emitted, 0.0)) + sum_ranks(moved)
+    return torch.where(words.last >= 0, total + ends, 0.0)
 
 
 class _LogLikelihood(Function):
-    """``find_log_likelihood``: each row's derivative is there after forward; backward only weighs the rows."""
+    """``find_log_likelihood``; each row's derivative is there after forward, backward only weighs the rows."""
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor]:
-        scores, (tags, words, block, bounded) = Scores(*args[:4]), args[4:]
-        posterior = find_posterior(scores, words, block=block, bounded=bounded)
+        scores, (tags, words, blocked, bounded) = Scores(*args[:4]), args[4:]
+        posterior = find_posterior(scores, words, blocked=blocked, bounded=bounded)
+        likelihood = score_paths(posterior.scores, tags, words) - posterior.log_partition
         if any(ctx.needs_input_grad):
             surprises, pairs = _expected_minus_observed(posterior, tags, words)
-            broken = ~posterior.reliable.view(-1, 1, 1)  # computed again elsewhere
-            surprises, pairs = surprises.masked_fill_(broken, 0.0), pairs.masked_fill_(broken, 0.0)
-            ctx.save_for_backward(surprises.to(scores.emissions.dtype), pairs, words.order)
+            if (rows := broken_rows(posterior.reliable)) is not None:  # their gradient comes from log space
+                surprises.index_fill_(1, rows, 0.0)
+                pairs.index_fill_(0, rows, 0.0)
+            surprises = put_at_positions(surprises.to(scores.emissions.dtype), words)
+            ctx.save_for_backward(surprises, pairs, words.order)
         ctx.mark_non_differentiable(posterior.reliable)
-        likelihood = score_paths(posterior.scores, tags, words) - posterior.log_partition
         return likelihood.to(scores.emissions.dtype), posterior.reliable
 
     @staticmethod
@@ -93,17 +97,24 @@ class _LogLikelihood(Function):
 
 
 def _expected_minus_observed(posterior: Posterior, tags: Tensor, words: Words) -> tuple[Tensor, Tensor]:
-    """Count tags ``(B, T, K)`` and pairs of neighbours ``(B, K, K)``; the marginals are overwritten."""
-    expected, here = posterior.marginals, tags.unsqueeze(2)
-    expected.scatter_(2, here, expected.gather(2, here) - words.kept.unsqueeze(2).to(expected.dtype))
-    pairs = torch.bmm(posterior.past.transpose(1, 2), posterior.ahead) * posterior.step  # (B, K, K)
+    """Count tags by rank, ``(T, B, K)``, and pairs of neighbours, ``(B, K, K)``; the marginals are overwritten."""
+    expected, here = posterior.marginals, tags.t().unsqueeze(2)
+    expected.scatter_(2, here, expected.gather(2, here) - words.filled.t().unsqueeze(2).to(expected.dtype))
+
+    past, future = posterior.past[:-1].permute(1, 2, 0), posterior.future[1:].transpose(0, 1)
+    pairs = torch.bmm(past, future).mul_(posterior.step)  # (B, K, K)
     rows = torch.arange(len(tags), device=tags.device).unsqueeze(1)
-    index = rows * pairs.shape[1] ** 2 + _pairs(tags, words, pairs.shape[1])  # (B, T)
-    seen = words.follows_another.to(pairs.dtype)
+    index = rows * pairs[0].numel() + _pairs(tags, pairs.shape[1])  # (B, T - 1)
+    seen = words.filled[:, 1:].to(pairs.dtype)
     pairs.view(-1).index_put_((index.flatten(),), -seen.flatten(), accumulate=True)
-    return expected, pairs
+    return expected, pairs.masked_fill_((words.last < 0).view(-1, 1, 1), 0.0)
 
 
-def _pairs(tags: Tensor, words: Words, num_tags: int) -> Tensor:
-    """Number the pair of the previous word's tag and the word's own, shape ``(B, T)``."""
-    return tags.gather(1, words.previous) * num_tags + tags
+def _pairs(tags: Tensor, num_tags: int) -> Tensor:
+    """Number the pairs of neighbours, ``(B, T) -> (B, T - 1)``."""
+    return tags[:, :-1] * num_tags + tags[:, 1:]
+
+
+def _last(tags: Tensor, words: Words) -> Tensor:
+    """Give the tag of each row's last word, ``(B,)``."""
+    return tags.gather(1, words.last.clamp_min(0).unsqueeze(1)).squeeze(1)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .crf_recursions import block_size, run_recursions
-from .crf_words import Words
+from .crf_recursions import block_size, run_recursions, runs_blocked
+from .crf_words import Words, sum_ranks
 
 GREATEST_GAP = 150.0  # nats; e^-150 four times over is still a normal float64
 
@@ -30,34 +30,83 @@ class Scores(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """The distribution over all tag sequences of each row, seen word by word.
+    """The distribution over all tag sequences of each row; axis 0 is the rank of a word, as in ``Words``.
 
     Attributes:
         log_partition: Log of the sum over all sequences, shape ``(B,)``; 0 in a row without words.
-        marginals: Probability of each tag at each word, shape ``(B, T, K)``; 0 where there is no word.
-        past: What the ways up to a word weigh, shape ``(B, T, K)``; 0 where no word follows. The probability of tag i
-            here and j at the next word is ``past[i] step[i, j] ahead[j]``.
-        ahead: What the ways from the next word on weigh, by its tag, shape ``(B, T, K)``.
-        onward: The same by the tag here: ``step @ ahead``, shape ``(B, T, K)``.
+        marginals: Probability of each tag at each word, shape ``(T, B, K)``; 0 behind the last word.
+        past: What the ways up to a word weigh, its own weight included, shape ``(T, B, K)``; 0 where no word follows.
+        future: What the ways from a word on weigh, its own weight included, shape ``(T, B, K)``. The probability of
+            tags i and j at ranks t and t + 1 is ``past[t, :, i] * step[i, j] * future[t + 1, :, j]``.
         step: Weights of the transitions, ``(K, K)``; the greatest is 1.
-        reliable: Whether nothing was lost by underflow, bool, shape ``(B,)``; taken for granted of bounded scores.
-        scores: What it belongs to, in the precision of the rest; bounded where that was asked for.
+        reliable: Whether nothing was lost by underflow, bool, shape ``(B,)``; always so for bounded scores.
+        scores: What all this belongs to.
     """
 
     log_partition: Tensor
     marginals: Tensor
     past: Tensor
-    ahead: Tensor
-    onward: Tensor
+    future: Tensor
     step: Tensor
     reliable: Tensor
     scores: Scores
 
 
-def widen(scores: Scores) -> Scores:
-    """Give the scores in the precision in which messages run: float64, or float32 on a device that has no float64."""
-    dtype = torch.float32 if scores.emissions.device.type == "mps" else torch.float64
-    return Scores(*(part.to(dtype) for part in scores))
+def find_posterior(
+    scores: Scores, words: Words, *, blocked: bool | None = None, bounded: bool | None = None
+) -> Posterior:
+    """Run both recursions and join, at every word, what comes from the left with what comes from the right.
+
+    Args:
+        scores: Scores of float32 or float64. What stands at positions that are no words does not matter.
+        words: The words of each row.
+        blocked: Whether the recursions run in blocks; unset, ``runs_blocked`` chooses.
+        bounded: Whether to ``bound_scores``; unset, on CUDA.
+
+    Returns:
+        The posterior, in ``wide_dtype``. A row is not ``reliable`` where messages come near the end of the range:
+        every way is forced through a step that weighs nothing beside others, or what one direction dropped is what
+        the other one kept.
+    """
+    device, (rows, width, tags) = scores.emissions.device, scores.emissions.shape
+    bounded = device.type == "cuda" if bounded is None else bounded
+    blocked = runs_blocked(device, rows, width, tags) if blocked is None else blocked
+    scores = bound_scores(scores) if bounded else scores
+    weights, peaks = _weigh(scores, words)
+    start, step, end = (part.to(weights.dtype) for part in scores[1:])
+    peak_start, peak_step, peak_end = start.amax(), step.amax(), end.amax()
+    step = (step - peak_step).exp()
+    scale_every = 2 if bounded else 4  # twice 150 for emissions and 150 for transitions
+    states, norms = run_recursions(
+        weights,
+        torch.stack([(start - peak_start).exp(), (end - peak_end).exp()]),
+        torch.stack([step, step.t()]),
+        scale_every=scale_every,
+        block=block_size(width, scale_every=scale_every) if blocked else 0,
+        rowwise=scores.emissions.dtype == weights.dtype,  # nothing is rounded off afterwards
+    )
+    past, future = states[:, 0], _from_left(states, words)
+    joined = past * future
+    joined.div_(weights[:, 0].clamp_min(torch.finfo(weights.dtype).tiny))  # the word's own weight stands in both
+    shares = joined.sum(2).t()  # (B, T)
+    parts = torch.where(words.filled, shares.reciprocal(), 0.0)
+    leads_on = words.ranks < words.last.unsqueeze(1)
+    onward = torch.where(leads_on, parts / words.mirrored(norms[:, 1].t()), 0.0)  # as if not scaled at this word
+
+    norms = norms[:, 0].t()  # (B, T)
+    at_end = shares.gather(1, words.last.clamp_min(0).unsqueeze(1)).squeeze(1)  # (B,): all ways to the end
+    by_word = sum_ranks(torch.where(words.filled, norms.log() + peaks, 0.0))
+    log_partition = by_word + at_end.log() + peak_start + peak_end + peak_step * words.last
+    reliable = _is_safe(norms, words.filled) & _is_safe(shares, words.filled)
+    return Posterior(
+        log_partition.masked_fill(words.last < 0, 0.0),
+        joined.mul_(parts.t().unsqueeze(2)),
+        past * onward.t().unsqueeze(2),
+        future,
+        step,
+        torch.ones_like(reliable) if bounded else reliable,
+        scores,
+    )
 
 
 def bound_scores(scores: Scores) -> Scores:
@@ -75,91 +124,49 @@ def bound_scores(scores: Scores) -> Scores:
     )
 
 
-def find_posterior(scores: Scores, words: Words, *, block: int | None = None, bounded: bool | None = None) -> Posterior:
-    """Run both recursions and join, at every word, what comes from the left with what comes from the right.
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """Give the precision that messages and sums run in: float64, or float32 on a device that has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
-    Args:
-        scores: Of any precision; widened here. What stands at positions that are no words does not matter.
-        words: The words of each row.
-        block: Words of a block as in ``run_recursions``; unset, ``block_size`` chooses.
-        bounded: Whether to ``bound_scores``; unset, on CUDA.
 
-    Returns:
-        The posterior. A row is not ``reliable`` where messages come near the end of the range: all ways are forced
-        through a step that weighs nothing beside others, or what one direction dropped is what the other one kept.
-    """
-    rowwise = scores.emissions.dtype == torch.float64  # nothing is rounded off afterwards
-    scores = widen(scores)
-    bounded = scores.emissions.is_cuda if bounded is None else bounded
-    scores = bound_scores(scores) if bounded else scores
-    rows, width, tags = scores.emissions.shape
-    block = block_size(scores.emissions.device, rows, width, tags) if block is None else block
-    emissions = scores.emissions.masked_fill(~words.kept.unsqueeze(2), 0.0)
-    peaks = emissions.amax(2, keepdim=True)  # (B, T, 1)
-    peak_start, peak_step, peak_end = scores.start.amax(), scores.transitions.amax(), scores.end.amax()
-    first = torch.stack([(scores.start - peak_start).exp(), (scores.end - peak_end).exp()])  # (2, K)
-    step = (scores.transitions - peak_step).exp()
-
-    row = torch.arange(rows, device=emissions.device)
-    order = torch.stack([words.order.t(), words.reversed_order.t()], 1) + row * width  # (T, 2, B)
-    weights = (emissions - peaks).exp_().view(-1, tags).index_select(0, order.flatten()).view(width, 2, rows, tags)
-    messages = run_recursions(weights, first, torch.stack([step, step.t()]), block=block, rowwise=rowwise)
-
-    def at(values: Tensor, direction: int, rank: Tensor) -> Tensor:
-        """Take ``(T, 2, B, K)`` at the word of a rank, ``(B, T, K)``."""
-        index = (rank * 2 + direction) * rows + row.unsqueeze(1)
-        return values.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)
-
-    behind = words.reversed_rank
-    past, onward = at(messages.states, 0, words.rank), at(messages.reached, 1, behind)
-    ahead = at(messages.states, 1, (behind - 1).clamp_min(0))
-    marginals = past * onward
-    shares = marginals.sum(2, keepdim=True)  # (B, T, 1)
-    marginals.div_(shares).masked_fill_(~words.kept.unsqueeze(2), 0.0)
-    past.div_(shares).masked_fill_(~(words.kept & (behind > 0)).unsqueeze(2), 0.0)
-
-    norms = messages.norms[:, 0, :, 0].t()  # (B, T), by rank
-    at_end = shares.squeeze(2).gather(1, words.order[:, -1:]).squeeze(1)  # (B,): all ways, through the end scores
-    log_partition = sum_words(torch.where(words.filled, norms.log(), 0.0) + peaks.squeeze(2)) + at_end.log()
-    log_partition = log_partition + peak_start + peak_end + peak_step * words.last
-    reliable = _is_safe(norms, words.filled) & _is_safe(shares.squeeze(2), words.kept)
-    return Posterior(
-        log_partition.masked_fill(words.last < 0, 0.0),
-        marginals,
-        past,
-        ahead,
-        onward,
-        step,
-        torch.ones_like(words.last, dtype=torch.bool) if bounded else reliable,
-        scores,
-    )
+def put_at_positions(values: Tensor, words: Words) -> Tensor:
+    """Bring ``(T, B, K)`` from ranks to the words' positions, ``(B, T, K)``; zeros elsewhere."""
+    width, rows, tags = values.shape
+    values = torch.cat([values, values.new_zeros(1, rows, tags)])
+    row = torch.arange(rows, device=values.device).unsqueeze(1)
+    index = torch.where(words.kept, words.rank, width) * rows + row  # (B, T)
+    return values.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)
 
 
 def broken_rows(reliable: Tensor) -> Tensor | None:
-    """Give the numbers of the rows that are not reliable, or nothing where there is none; CUDA is not asked."""
+    """Give the numbers of the rows that are not reliable, or nothing where all are; CUDA is not asked."""
     rows = [] if reliable.is_cuda else [row for row, fine in enumerate(reliable.tolist()) if not fine]
     return torch.tensor(rows, device=reliable.device) if rows else None
 
 
-def take_rows(scores: Scores, words: Words, rows: Tensor) -> tuple[Scores, Words]:
-    """Give the scores and words of some rows."""
-    return scores._replace(emissions=scores.emissions[rows]), Words(*(part[rows] for part in words))
+def _weigh(scores: Scores, words: Words) -> tuple[Tensor, Tensor]:
+    """Give the words' weights as both directions meet them, ``(T, 2, B, K)``, and the logs of the greatest, ``(B, T)``.
 
-
-def sum_words(values: Tensor) -> Tensor:
-    """Add up the columns of ``(B, T)`` in pairs, pairs of pairs and so on, giving ``(B,)``.
-
-    As accurate as a sum can be, and further columns of zeros do not change a bit of it, as they would with
-    ``Tensor.sum``, whose order of additions depends on T.
+    The weights of each word are divided by the greatest one.
     """
-    while values.shape[1] > 1:
-        if values.shape[1] % 2:
-            values = torch.nn.functional.pad(values, (0, 1))
-        values = values[:, 0::2] + values[:, 1::2]
-    return values.squeeze(1)
+    rows, width, tags = scores.emissions.shape
+    peaks = scores.emissions.amax(2).to(wide_dtype(scores.emissions.device))  # (B, T)
+    weights = (scores.emissions - peaks.unsqueeze(2)).exp_().view(-1, tags)
+    first = torch.arange(rows, device=weights.device) * width
+    backwards = words.mirrored(words.order)
+    order = torch.stack([words.order.t(), backwards.t()], 1) + first  # (T, 2, B)
+    return weights.index_select(0, order.flatten()).view(width, 2, rows, tags), words.at_ranks(peaks)
+
+
+def _from_left(states: Tensor, words: Words) -> Tensor:
+    """Give the states of direction 1 by rank, ``(T, 2, B, K) -> (T, B, K)``."""
+    width, _, rows, tags = states.shape
+    row = torch.arange(rows, device=states.device)
+    index = (words.from_right.t() * 2 + 1) * rows + row  # (T, B)
+    return states.view(-1, tags).index_select(0, index.flatten()).view(width, rows, tags)
 
 
 def _is_safe(values: Tensor, counted: Tensor) -> Tensor:
-    """Tell which rows keep so far from underflow that what it took away is below rounding; never those with NaN."""
+    """Tell which rows stay so far from underflow that what it took is below rounding; never those with NaN."""
     info = torch.finfo(values.dtype)
     return ((values >= info.tiny / info.eps**2) | ~counted).all(1)

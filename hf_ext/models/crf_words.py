@@ -1,4 +1,4 @@
-"""Where the words of a masked batch are: the sequence that a CRF sees when everything else is left out."""
+"""Where the words of a masked batch are: the sequences that a CRF sees when everything else is left out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class Words(NamedTuple):
-    """The kept positions of each row, counted off from the left and from the right.
+    """The positions of each row that are words, and their ranks: 0 for the first word of a row, 1 for the next one.
 
     Attributes:
         kept: Which positions are words, bool, shape ``(B, T)``.
-        rank: How many words stand before a position, shape ``(B, T)``; of use at kept positions only.
-        order: The position of the j-th word, shape ``(B, T)``. Behind the last word it is repeated, so that a
-            recursion over all T steps reads nothing but words; a row without words repeats position 0.
+        rank: The rank of each word, shape ``(B, T)``; never negative, and of use at words only.
+        order: The position of each rank, shape ``(B, T)``. Behind the last word it is repeated, so that a loop over
+            all T ranks reads nothing but words; a row without words repeats position 0.
         last: Rank of the last word, shape ``(B,)``; -1 in a row without words.
     """
 
@@ -25,38 +25,35 @@ class Words(NamedTuple):
     last: Tensor
 
     @property
-    def filled(self) -> Tensor:
-        """Tell which columns of ``order`` are words and not repetitions, bool, shape ``(B, T)``."""
-        return self.columns <= self.last.unsqueeze(1)
-
-    @property
-    def columns(self) -> Tensor:
-        """Number the columns, shape ``(1, T)``."""
+    def ranks(self) -> Tensor:
+        """Number the columns of ``order``, shape ``(1, T)``."""
         return torch.arange(self.kept.shape[1], device=self.kept.device).unsqueeze(0)
 
     @property
-    def reversed_rank(self) -> Tensor:
-        """Count the words behind each position, shape ``(B, T)``; never negative."""
-        return (self.last.unsqueeze(1) - self.rank).clamp_min(0)
+    def filled(self) -> Tensor:
+        """Tell which ranks have a word, bool, shape ``(B, T)``."""
+        return self.ranks <= self.last.unsqueeze(1)
 
     @property
-    def reversed_order(self) -> Tensor:
-        """Give the position of the j-th word from the right, shape ``(B, T)``; the first word is repeated."""
-        return self.order.gather(1, (self.last.unsqueeze(1) - self.columns).clamp_min(0))
+    def from_right(self) -> Tensor:
+        """Give the rank that has as many words behind it as the column's number, shape ``(B, T)``; 0 if none has."""
+        return (self.last.unsqueeze(1) - self.ranks).clamp_min(0)
 
-    @property
-    def follows_another(self) -> Tensor:
-        """Tell which words have a word before them, bool, shape ``(B, T)``."""
-        return self.kept & (self.rank > 0)
+    def mirrored(self, values: Tensor) -> Tensor:
+        """Count the ranks of ``(B, T)`` from the last word instead of from the first, or back."""
+        return values.gather(1, self.from_right)
 
-    @property
-    def previous(self) -> Tensor:
-        """Give the position of the word before each word, shape ``(B, T)``; of the first word its own."""
-        return self.order.gather(1, (self.rank - 1).clamp_min(0))
+    def at_ranks(self, values: Tensor) -> Tensor:
+        """Bring ``(B, T)`` from positions to ranks."""
+        return values.gather(1, self.order)
+
+    def at_positions(self, values: Tensor) -> Tensor:
+        """Bring ``(B, T)`` from ranks to the words' positions; elsewhere the result means nothing."""
+        return values.gather(1, self.rank)
 
 
 def find_words(kept: Tensor) -> Words:
-    """Count the words of each row by sums and one scatter: nothing has to be read back from a device.
+    """Count the words of each row with a sum and a scatter, so that nothing has to be read from the device.
 
     Args:
         kept: Which positions are words, bool, any pattern, shape ``(B, T)``.
@@ -64,7 +61,24 @@ def find_words(kept: Tensor) -> Words:
     rows, width = kept.shape
     counted = kept.cumsum(1)  # (B, T)
     rank, last = (counted - 1).clamp_min(0), counted[:, -1] - 1
-    columns = torch.arange(width, device=kept.device).expand(rows, width)
-    order = counted.new_zeros(rows, width + 1)  # one more column, where everything that is no word ends
-    order.scatter_(1, torch.where(kept, rank, width), columns)
-    return Words(kept, rank, order.gather(1, torch.minimum(columns, last.clamp_min(0).unsqueeze(1))), last)
+    positions = torch.arange(width, device=kept.device).expand(rows, width)
+    order = counted.new_zeros(rows, width + 1)  # one column more, where everything goes that is no word
+    order.scatter_(1, torch.where(kept, rank, width), positions)
+    return Words(kept, rank, order.gather(1, torch.minimum(positions, last.clamp_min(0).unsqueeze(1))), last)
+
+
+def sum_ranks(values: Tensor) -> Tensor:
+    """Add up ``(B, T)`` over T: pairs of neighbours, pairs of pairs and so on.
+
+    As accurate as a sum can be, and further columns of zeros do not change a bit of it; with ``Tensor.sum`` they
+    would, since its order of additions depends on T.
+
+    Returns:
+        Sums, shape ``(B,)``.
+    """
+    values = values if values.shape[1] else values.new_zeros(len(values), 1)
+    while values.shape[1] > 1:
+        if values.shape[1] % 2:
+            values = torch.nn.functional.pad(values, (0, 1))
+        values = values[:, 0::2] + values[:, 1::2]
+    return values.squeeze(1)
