@@ -163,10 +163,6 @@ class ExtConfig(PreTrainedConfig):
         """The outputs that Trainer shall not gather; read by it, and not stored."""
         return ["past_key_values"] if self.tag_decoder is None else list(NOT_GATHERED)
 
-    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> ExtConfig:
-        """Give this configuration itself; transformers would take ``decoder``, a name here, for a part of a model."""
-        return self
-
     @property
     def tabular(self) -> TabularSchema:
         """The table columns; false if there are none."""

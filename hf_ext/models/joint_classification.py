@@ -27,6 +27,9 @@ class ExtForJointClassification(ExtForTokenClassification):
 
     When: sentences come with a label and tags that depend on one another; otherwise two models are simpler.
 
+    ``AutoModelForTokenClassification`` reads the tagger alone from a saved folder; ``load_tagger`` and this class read
+    both.
+
     Args:
         config: As for ``ExtForTokenClassification``; pooler, ``multitask_alpha`` and the sentence labels of its
             ``tagging_schema`` come on top.

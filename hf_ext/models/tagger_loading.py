@@ -40,8 +40,8 @@ SCRATCH_TAGGERS = {
     "bigru_softmax": TaggerRecipe("gru", "softmax"),
 }
 DEFAULT_SCRATCH_TAGGER = "bilstm_crf"
-# What a saved tagger keeps, whatever the sizes of this run say; a flag that contradicts it is refused.
-KEPT_CHOICES = ("decoder", "head_rnn", "character_encoder", "pooler")
+# What a saved tagger keeps, whatever the sizes of this run say: flag to its place in the config.
+KEPT_CHOICES = {"decoder": "tag_decoder", **{name: name for name in ("head_rnn", "character_encoder", "pooler")}}
 
 
 def load_tagger(
@@ -81,7 +81,7 @@ def load_tagger(
             raise ValueError("a model from scratch needs vocab_size, the number of tokens of its tokenizer.")
         return _build_from_scratch(arguments, schema, vocab_size, pad_token_id)
     arguments = _resolve_model_type(arguments, config)
-    if isinstance(config, ExtConfig) and config.decoder is not None:
+    if isinstance(config, ExtConfig) and config.tag_decoder is not None:
         return _load_saved(arguments, config, schema)
     if isinstance(config, ExtConfig):  # a classifier of ours lends its encoder
         config = config.encoder_config
@@ -214,8 +214,8 @@ def _scratch_recipe(arguments: TaggerArguments) -> TaggerRecipe:
 def _load_saved(arguments: TaggerArguments, config: ExtConfig, schema: TaggingSchema) -> PreTrainedModel:
     """Load a tagger of ours, which keeps the choices and sizes that it was trained with."""
     place = arguments.model_name_or_path
-    for name in KEPT_CHOICES:
-        saved, wanted = getattr(config, name), getattr(arguments, name)
+    for name, kept in KEPT_CHOICES.items():
+        saved, wanted = getattr(config, kept), getattr(arguments, name)
         if wanted not in (None, saved):
             raise ValueError(
                 f"{place!r} was trained with {name} {saved}, not {wanted}; leave --{name} away, or start from the "
@@ -224,7 +224,7 @@ def _load_saved(arguments: TaggerArguments, config: ExtConfig, schema: TaggingSc
     known = TaggingSchema.from_config(config)
     if known is not None:
         _compare_schemas(arguments, known, schema)
-    _check_constraints(arguments, config.decoder)
+    _check_constraints(arguments, config.tag_decoder)
     config.crf_constraints = arguments.crf_constraints or config.crf_constraints
     schema.write_into(config)
     return load_weights(_own_class(schema), arguments, config)

@@ -97,7 +97,7 @@ class ExtForTokenClassification(ExtPreTrainedModel):
     _keep_in_fp32_modules_strict = [*ExtPreTrainedModel._keep_in_fp32_modules_strict, "crf"]  # noqa: RUF012
 
     def __init__(self, config: ExtConfig) -> None:
-        config.decoder = config.decoder or "softmax"
+        config.tag_decoder = config.tag_decoder or "softmax"
         super().__init__(config)
         self.character_encoder = _build_character_encoder(config)
         width = config.hidden_size
@@ -116,7 +116,7 @@ class ExtForTokenClassification(ExtPreTrainedModel):
         self.word_width = width
         self.word_dropout = nn.Dropout(config.classifier_dropout)
         self.emission_layer = GlorotLinear(width, config.num_labels)  # type: ignore[arg-type]
-        self.crf = _build_crf(config) if config.decoder == "crf" else None
+        self.crf = _build_crf(config) if config.tag_decoder == "crf" else None
         self.softmax = SoftmaxDecoder()
         self.wants_probabilities = False
         self.post_init()
@@ -269,7 +269,7 @@ def _build_crf(config: ExtConfig) -> LinearChainCRF:
     schema = TaggingSchema.from_config(config)
     legal = None if schema is None else legal_transitions(schema.tags, schema.scheme)
     return LinearChainCRF(
-        config.num_labels,
+        config.num_labels,  # type: ignore[arg-type]
         batch_first=True,
         legal=legal,
         constrain="none" if legal is None else config.crf_constraints,

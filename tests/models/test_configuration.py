@@ -116,5 +116,5 @@ def test_encoder_that_transformers_does_not_know_is_named_in_the_error():
 
 
 def test_the_name_of_a_decoder_is_not_taken_for_a_part_of_the_model():
-    config = ExtConfig(encoder_config=recurrent_config(), decoder="crf")
+    config = ExtConfig(encoder_config=recurrent_config(), tag_decoder="crf")
     assert all(config.get_text_config(**{end: True}) is config for end in ("decoder", "encoder"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -78,8 +79,9 @@ class ExactLoss:
             loss = self._loss(model, inputs)
         means, items = [loss], [self._count(inputs)]
         for name, labels in self.named.labels.items():
-            means.append(self.named.latest[name])
-            items.append(inputs[labels].ne(IGNORED_LABEL).sum())
+            known = name in self.named.latest  # not where a function replaces the model's loss
+            means.append(self.named.latest[name] if known else torch.zeros_like(loss))
+            items.append(inputs[labels].ne(IGNORED_LABEL).sum() * known)
         self._sums += self._weighed(torch.stack(means), torch.stack([n.to(self._sums) for n in items]) * (new != 0))
 
     def write_into(self, metrics: dict[str, float] | None, prefix: str) -> None:
@@ -90,7 +92,7 @@ class ExactLoss:
         sums = self.trainer.accelerator.reduce(self._sums, "sum").tolist()
         means = [total / items if items else float("nan") for total, items in sums]
         metrics[name] = means[0]
-        named = {part: mean for part, mean in zip(self.named.labels, means[1:], strict=True) if mean == mean}
+        named = {part: mean for part, mean in zip(self.named.labels, means[1:], strict=True) if not math.isnan(mean)}
         if named:
             metrics |= {f"{prefix}_{part}": mean for part, mean in named.items()}
             metrics[name] = self.named.join({part: named.get(part, 0.0) for part in self.named.labels})

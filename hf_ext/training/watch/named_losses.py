@@ -54,10 +54,9 @@ class NamedLosses:
             num_items_in_batch: As Trainer counted it.
             training: Whether it is a pass of a training step.
         """
-        if not self.labels or not isinstance(outputs, Mapping):
-            return
-        self.latest = {name: outputs[name].detach().mean() for name in self.labels if name in outputs}
-        if not training or not self._awaits_clean_pass:
+        given = outputs if isinstance(outputs, Mapping) else {}
+        self.latest = {name: given[name].detach().mean() for name in self.labels if name in given}
+        if not self.latest or not training or not self._awaits_clean_pass:
             return
         self._awaits_clean_pass = False
         if not self._sums:
