@@ -14,7 +14,7 @@ from hf_ext.models.encoder_arguments import EncoderArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
 from hf_ext.models.pretrained import load_config
-from hf_ext.tokenization import build_tokenizer, read_word_vectors
+from hf_ext.tokenization import build_tokenizer, read_vector_tokens, read_word_vectors
 from hf_ext.training.arguments import ExtTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """Load the model's tokenizer, or build one from the training texts when the model starts from scratch.
 
+    With given word vectors, the tokens of their file join it: a word that training has not seen is then no unknown one.
+
     Args:
         arguments: Which model.
         data: Where training texts come from.
@@ -108,6 +110,7 @@ def load_tokenizer(
                 min_count=arguments.min_token_count,
                 lower_case=arguments.do_lower_case,
                 model_max_length=max(longest, 512),
+                known_tokens=read_vector_tokens(arguments.embedding_file) if arguments.embedding_file else (),
             )
         return AutoTokenizer.from_pretrained(
             name,

@@ -28,9 +28,7 @@ def read_word_vectors(path: str | Path, vocabulary: Mapping[str, int]) -> tuple[
     Raises:
         UserError: If the file is missing, is not utf-8 text, or a line has another number of values than the first.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError("no such file", where=str(path), fix="check --embedding_file")
+    path = _check_file(path)
     found: dict[int, np.ndarray] = {}
     width: int | None = None
     try:
@@ -42,10 +40,34 @@ def read_word_vectors(path: str | Path, vocabulary: Mapping[str, int]) -> tuple[
                 if token in vocabulary:
                     found[vocabulary[token]] = _vector(cells, f"{path}:{number}")
     except (UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise UserError(f"not a text file of vectors ({error})", where=str(path)) from None
+        raise _not_text(path, error) from None
     if not width:
         raise UserError("no vectors in the file", where=str(path))
     return found, width
+
+
+def read_vector_tokens(path: str | Path) -> list[str]:
+    """Read the tokens that a file of vectors holds, in its order, which is by frequency in most files.
+
+    Raises:
+        UserError: If the file is missing or is not utf-8 text.
+    """
+    path = _check_file(path)
+    try:
+        with _open(path) as lines:
+            return [token for _, token, _ in _entries(lines)]
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise _not_text(path, error) from None
+
+
+def _check_file(path: str | Path) -> Path:
+    if not Path(path).is_file():
+        raise UserError("no such file", where=str(path), fix="check --embedding_file")
+    return Path(path)
+
+
+def _not_text(path: Path, error: Exception) -> UserError:
+    return UserError(f"not a text file of vectors ({error})", where=str(path))
 
 
 def _open(path: Path) -> TextIO:

@@ -30,6 +30,7 @@ def build_tokenizer(
     min_count: int = 2,
     lower_case: bool = False,
     model_max_length: int = 512,
+    known_tokens: Iterable[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Count the tokens of ``texts`` and make a tokenizer that ``AutoTokenizer`` loads.
 
@@ -45,6 +46,8 @@ def build_tokenizer(
         min_count: Rarer tokens are unknown.
         lower_case: Fold case before splitting.
         model_max_length: Longest sequence in tokens that callers should ask for.
+        known_tokens: Tokens that something is known of, such as a given vector, the most useful first. They are
+            taken in after the frequent ones as far as ``vocab_size`` allows, whether or not the texts hold them.
 
     Raises:
         ValueError: If ``level`` is unknown or the texts hold no token at all.
@@ -63,7 +66,8 @@ def build_tokenizer(
             counts.update(token for token, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     if not counts:
         raise ValueError("the training texts hold no token; a vocabulary cannot be built from them.")
-    vocabulary = _vocabulary(counts, vocab_size, min_count)
+    known = (token for token in known_tokens if _stays_whole(token, normalizer, splitter))
+    vocabulary = _vocabulary(counts, vocab_size, min_count, known)
     logger.info("Built a vocabulary of %d tokens (%s level) from the training text.", len(vocabulary), level)
     return _wrap(vocabulary, normalizer, splitter, model_max_length)
 
@@ -80,11 +84,18 @@ def _splitter(level: str) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(r"\S+" if level == "whole" else r"\S"), "removed", invert=True)
 
 
-def _vocabulary(counts: Counter[str], vocab_size: int, min_count: int) -> dict[str, int]:
+def _stays_whole(token: str, normalizer: normalizers.Normalizer, splitter: pre_tokenizers.PreTokenizer) -> bool:
+    """Tell whether a text can hold this token; of ``New York`` or, lower-cased, ``Rome`` it cannot."""
+    pieces = splitter.pre_tokenize_str(normalizer.normalize_str(token))
+    return [piece for piece, _ in pieces] == [token]
+
+
+def _vocabulary(counts: Counter[str], vocab_size: int, min_count: int, known: Iterable[str]) -> dict[str, int]:
     """Give ids by falling count, ties in code-point order, so that the same text gives the same ids."""
     frequent = sorted((token for token, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
-    tokens = [*SPECIAL_TOKENS, *(token for token in frequent if token not in SPECIAL_TOKENS)]
-    return {token: i for i, token in enumerate(tokens[: max(vocab_size, len(SPECIAL_TOKENS))])}
+    tokens = dict.fromkeys([*SPECIAL_TOKENS, *frequent])
+    tokens.update(dict.fromkeys(known))
+    return {token: i for i, token in enumerate(islice(tokens, max(vocab_size, len(SPECIAL_TOKENS))))}
 
 
 def _wrap(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hf_ext.errors import UserError
-from hf_ext.tokenization import read_word_vectors
+from hf_ext.tokenization import read_vector_tokens, read_word_vectors
 
 VOCABULARY = {"好": 5, "书": 7, "absent": 9}
 
@@ -28,6 +28,14 @@ def test_a_file_without_header_and_a_gzipped_one_give_the_same(tmp_path):
     left, right = read_word_vectors(plain, VOCABULARY)[0], read_word_vectors(zipped, VOCABULARY)[0]
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[i], right[i]) for i in left)
+
+
+def test_the_tokens_of_a_file_come_in_its_order(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("3 2\n书 1 2\n好 -0.5 1e-1\n2 9 9\n", encoding="utf-8")
+    assert read_vector_tokens(path) == ["书", "好", "2"]
+    with pytest.raises(UserError, match="no such file"):
+        read_vector_tokens(tmp_path / "none.txt")
 
 
 def test_numbers_may_be_tokens_themselves(tmp_path):

@@ -56,6 +56,14 @@ def test_the_most_frequent_tokens_stay_when_the_vocabulary_is_small():
     assert set(tokenizer.get_vocab()) == {*SPECIAL_TOKENS, "a", "b"}
 
 
+def test_known_tokens_join_after_the_frequent_ones_unless_a_text_cannot_hold_them():
+    known = ["b", "never", "New York", "Rome", "a"]
+    tokenizer = build_tokenizer(["a a b c"], level="whole", lower_case=True, known_tokens=known)
+    assert tokenizer.convert_ids_to_tokens(range(5, len(tokenizer))) == ["a", "b", "never"]
+    small = build_tokenizer(["a a b c"], level="whole", vocab_size=7, known_tokens=known)
+    assert small.convert_ids_to_tokens(range(5, len(small))) == ["a", "b"]
+
+
 def test_ids_do_not_depend_on_the_order_of_the_texts():
     forward, backward = build_tokenizer(CHINESE, min_count=1), build_tokenizer(CHINESE[::-1], min_count=1)
     assert forward.get_vocab() == backward.get_vocab()
@@ -100,14 +108,6 @@ def test_texts_are_read_once_and_may_be_a_generator():
 def test_texts_without_a_token_are_refused(texts):
     with pytest.raises(ValueError, match="no token"):
         build_tokenizer(texts)
-
-
-def test_whole_words_are_tokens_whatever_they_are_made_of():
-    words = ["don't", "U.S.", "@paulwalk", "中国人", "..."]
-    tokenizer = build_tokenizer([" ".join(words)], level="whole", min_count=1)
-    encoded = tokenizer(words, is_split_into_words=True, add_special_tokens=False)
-    assert encoded.word_ids() == [0, 1, 2, 3, 4]
-    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"]) == words
 
 
 def test_an_unknown_level_names_the_legal_ones():
