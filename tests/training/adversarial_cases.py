@@ -138,7 +138,7 @@ def two_process_gradients(path, script=__file__):
     command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", script, str(path)]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     found = {}
     for name, value in load_file(path).items():

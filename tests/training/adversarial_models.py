@@ -1,4 +1,4 @@
-"""Models, rows and batches of the adversarial oracle: three heads in float64, rows of different lengths."""
+"""Models, rows and batches of the adversarial oracle: four heads in float64, rows of different lengths."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from torch import nn
 from torchcrf import CRF
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedModel
 
-from hf_ext.models import ExtConfig, ExtForSequenceClassification, LabelSchema, TabularSchema, TaskSchema
+from hf_ext.models import (
+    ExtConfig,
+    ExtForSequenceClassification,
+    ExtForTokenClassification,
+    LabelSchema,
+    TabularSchema,
+    TaskSchema,
+)
 
-HEADS = ("stock", "ext", "crf")
+HEADS = ("stock", "ext", "crf", "tagger")
+CRF_HEADS = ("crf", "tagger")
 MEAN_HEADS = ("stock",)  # the others divide a sum by num_items_in_batch
 ROWS = 16
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
@@ -65,6 +73,9 @@ def build_model(head, **changes):
         ext = ExtConfig(encoder_config=config, pooler="mean", classifier_hidden_sizes=[8], classifier_dropout=0.0)
         SCHEMA.write_into(ext)
         return ExtForSequenceClassification(ext).double()
+    if head == "tagger":  # of ours; without a schema it has no constraints, and every real token is a word
+        ext = ExtConfig(encoder_config=config, tag_decoder="crf", classifier_dropout=0.0, num_labels=3)
+        return ExtForTokenClassification(ext).double()
     return {"stock": BertForSequenceClassification, "crf": CrfTagger}[head](config).double()
 
 
@@ -80,7 +91,7 @@ def build_rows(head, count=ROWS):
             row["category_ids"] = [i % 3]
             row["numeric_values"] = [float("nan") if i == 1 else float(i)]
             row["labels"] = -100 if i in (2, 5, 6) else row["labels"]
-        if head == "crf":
+        if head in CRF_HEADS:
             row["labels"] = [(i + token) % 3 for token in range(length)]
         rows.append(row)
     return rows

@@ -7,9 +7,10 @@ One function a method, from the formulas in the class docstrings; everything in 
 from __future__ import annotations
 
 import torch
-from adversarial_models import MEAN_HEADS, build_model, micro_batches
+from adversarial_models import CRF_HEADS, MEAN_HEADS, build_model, micro_batches
 from torch.func import functional_call, grad
 from torch.nn import functional
+from torchcrf import CRF
 
 EPSILON, ALPHA, STEPS = 0.8, 0.5, 3
 VAT_ALPHA, VAT_STEPS = 0.1, 2
@@ -49,10 +50,10 @@ class Reference:
     def loss(self, parameters, delta):
         """Give this micro-batch's part of the loss of the whole optimizer step."""
         logits, labels = self.logits(parameters, delta), self.batch["labels"]
-        if self.head == "crf":
+        if self.head in CRF_HEADS:
             crf = {name.removeprefix("crf."): value for name, value in parameters.items() if name.startswith("crf.")}
             arguments = (logits, labels.clamp_min(0), self.batch["attention_mask"].bool())
-            return -functional_call(self.model.crf, crf, arguments) / self.items
+            return -functional_call(CRF(3, batch_first=True), crf, arguments) / self.items
         if self.head in MEAN_HEADS:
             return functional.cross_entropy(logits, labels) / self.count
         return functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100) / self.items
