@@ -212,7 +212,7 @@ class LinearChainCRF(CRF):
 
     def _labelled_words(self, mask: Tensor | None, tags: Tensor) -> Words:
         """Find the words that have a tag; tags are batch first."""
-        if not tags.is_cuda and tags.numel() and (greatest := tags.max().tolist()) >= self.num_tags:
+        if tags.device.type == "cpu" and tags.numel() and (greatest := tags.max().tolist()) >= self.num_tags:
             raise ValueError(f"tag {greatest} came, but ids end at {self.num_tags - 1}; -100 leaves a word out.")
         return find_words(self._read_mask(mask, tags) & (tags >= 0))
 

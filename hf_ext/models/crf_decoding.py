@@ -34,7 +34,7 @@ def find_best_paths(scores: Scores, words: Words, *, by_pointers: bool | None = 
     row = torch.arange(rows, device=emissions.device)
     index = words.order.t() + row * width  # (T, B)
     by_rank = emissions.reshape(-1, num_tags).index_select(0, index.flatten()).view(width, rows, num_tags)
-    index = (words.from_right.t() * rows + row).flatten()
+    index = (words.behind.t() * rows + row).flatten()
     if emissions.device.type != "cpu" if by_pointers is None else by_pointers:
         path = _follow_pointers(by_rank, scores, index)
     else:

@@ -55,15 +55,13 @@ def score_paths(scores: Scores, tags: Tensor, words: Words) -> Tensor:
     Returns:
         Scores in ``wide_dtype``, shape ``(B,)``; 0 in a row without words.
     """
-    wide, tags_in_all = wide_dtype(tags.device), len(scores.start)
-    rows, width = tags.shape
-    where = words.order * tags_in_all + tags  # into (B, T * K)
-    emitted = scores.emissions.reshape(rows, width * tags_in_all).gather(1, where).to(wide)
-    moved = scores.transitions.flatten().index_select(0, _pairs(tags, tags_in_all).flatten()).to(wide)
-    moved = torch.where(words.filled[:, 1:], moved.view(rows, width - 1), 0.0)
-    ends = scores.start[tags[:, 0]].to(wide) + scores.end[_last(tags, words)].to(wide)
-    total = sum_ranks(torch.where(words.filled, emitted, 0.0)) + sum_ranks(moved)
-    return torch.where(words.last >= 0, total + ends, 0.0)
+    wide, (rows, width), num_tags = wide_dtype(tags.device), tags.shape, len(scores.start)
+    emissions = scores.emissions.reshape(rows, width * num_tags)
+    emitted = emissions.gather(1, words.order * num_tags + tags)  # (B, T)
+    moved = scores.transitions.flatten().index_select(0, _pairs(tags, num_tags).flatten()).view(rows, width - 1)
+    arrived = torch.cat([scores.start[tags[:, :1]], moved], 1)
+    total = sum_ranks(torch.where(words.filled, emitted.to(wide) + arrived.to(wide), 0.0))
+    return torch.where(words.last >= 0, total + scores.end[_last(tags, words)].to(wide), 0.0)
 
 
 class _LogLikelihood(Function):
@@ -79,7 +77,7 @@ class _LogLikelihood(Function):
             if (rows := broken_rows(posterior.reliable)) is not None:  # their gradient comes from log space
                 surprises.index_fill_(1, rows, 0.0)
                 pairs.index_fill_(0, rows, 0.0)
-            surprises = put_at_positions(surprises.to(scores.emissions.dtype), words)
+            surprises = put_at_positions(surprises, words, scores.emissions.dtype)
             ctx.save_for_backward(surprises, pairs, words.order)
         ctx.mark_non_differentiable(posterior.reliable)
         return likelihood.to(scores.emissions.dtype), posterior.reliable

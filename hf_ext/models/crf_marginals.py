@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import crf_log_space as log_space
-from .crf_posterior import Posterior, Scores, broken_rows, find_posterior, put_at_positions
+from .crf_posterior import Posterior, Scores, broken_rows, find_posterior, is_safe, put_at_positions
 from .crf_words import Words
 
 
@@ -24,7 +24,7 @@ def find_marginals(scores: Scores, words: Words, *, blocked: bool | None = None,
     if (rows := broken_rows(posterior.reliable)) is not None:
         some, their = log_space.take_rows(scores, words, rows)
         found[:, rows] = log_space.marginals(log_space.run_log_messages(some, their)).transpose(0, 1)
-    return put_at_positions(found.to(scores.emissions.dtype), words)
+    return put_at_positions(found, words, scores.emissions.dtype)
 
 
 def find_chain_probabilities(scores: Scores, tags: Tensor, words: Words) -> tuple[Tensor, Tensor]:
@@ -41,8 +41,9 @@ def find_chain_probabilities(scores: Scores, tags: Tensor, words: Words) -> tupl
     tags = words.at_ranks(tags.masked_fill(~words.kept, 0))
     posterior = find_posterior(scores, words)
     alone = posterior.marginals.gather(2, tags.t().unsqueeze(2)).squeeze(2).t()  # (B, T)
-    given = _find_conditionals(posterior, tags)  # (B, T - 1)
-    if (rows := broken_rows(posterior.reliable)) is not None:
+    given, total = _find_conditionals(posterior, tags)  # (B, T - 1)
+    reliable = posterior.reliable & is_safe(total, words.filled[:, 1:])  # nothing may lead on from an unlikely tag
+    if (rows := broken_rows(reliable)) is not None:
         some, their = log_space.take_rows(scores, words, rows)
         messages = log_space.run_log_messages(some, their)
         again = log_space.marginals(messages).gather(2, tags[rows].unsqueeze(2)).squeeze(2)
@@ -53,11 +54,12 @@ def find_chain_probabilities(scores: Scores, tags: Tensor, words: Words) -> tupl
     return alone.to(scores.emissions.dtype), given.to(scores.emissions.dtype)
 
 
-def _find_conditionals(posterior: Posterior, tags: Tensor) -> Tensor:
-    """Weigh each word's tag against all tags that could stand there after its predecessor's, ``(B, T - 1)``.
+def _find_conditionals(posterior: Posterior, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Weigh each word's tag against all that could stand there after its predecessor's tag; both ``(B, T - 1)``.
 
-    0 where no way leads on from the predecessor.
+    Returns:
+        The shares, and what they are shares of.
     """
     choices = posterior.step[tags[:, :-1]] * posterior.future[1:].transpose(0, 1)  # (B, T - 1, K)
-    chosen, total = choices.gather(2, tags[:, 1:].unsqueeze(2)).squeeze(2), choices.sum(2)
-    return torch.where(total > 0, chosen / total, 0.0)
+    total = choices.sum(2)
+    return choices.gather(2, tags[:, 1:].unsqueeze(2)).squeeze(2) / total, total

@@ -52,6 +52,7 @@ class Posterior(NamedTuple):
     scores: Scores
 
 
+@torch.no_grad()
 def find_posterior(
     scores: Scores, words: Words, *, blocked: bool | None = None, bounded: bool | None = None
 ) -> Posterior:
@@ -86,22 +87,25 @@ def find_posterior(
         rowwise=scores.emissions.dtype == weights.dtype,  # nothing is rounded off afterwards
     )
     past, future = states[:, 0], _from_left(states, words)
-    joined = past * future
-    joined.div_(weights[:, 0].clamp_min(torch.finfo(weights.dtype).tiny))  # the word's own weight stands in both
+    # The word's own weight stands in both messages. From here on results take the place of what they are made of:
+    # fresh memory of this size costs as much as the arithmetic.
+    joined = weights[:, 0].clamp_min_(torch.finfo(weights.dtype).tiny)
+    torch.div(past, joined, out=joined).mul_(future)
     shares = joined.sum(2).t()  # (B, T)
     parts = torch.where(words.filled, shares.reciprocal(), 0.0)
-    leads_on = words.ranks < words.last.unsqueeze(1)
-    onward = torch.where(leads_on, parts / words.mirrored(norms[:, 1].t()), 0.0)  # as if not scaled at this word
+    onward = torch.where(
+        words.behind > 0, parts / words.mirrored(norms[:, 1].t()), 0.0
+    )  # as if not scaled at this word
 
     norms = norms[:, 0].t()  # (B, T)
     at_end = shares.gather(1, words.last.clamp_min(0).unsqueeze(1)).squeeze(1)  # (B,): all ways to the end
     by_word = sum_ranks(torch.where(words.filled, norms.log() + peaks, 0.0))
     log_partition = by_word + at_end.log() + peak_start + peak_end + peak_step * words.last
-    reliable = _is_safe(norms, words.filled) & _is_safe(shares, words.filled)
+    reliable = is_safe(norms, words.filled) & is_safe(shares, words.filled)
     return Posterior(
         log_partition.masked_fill(words.last < 0, 0.0),
         joined.mul_(parts.t().unsqueeze(2)),
-        past * onward.t().unsqueeze(2),
+        past.mul_(onward.t().unsqueeze(2)),
         future,
         step,
         torch.ones_like(reliable) if bounded else reliable,
@@ -129,13 +133,20 @@ def wide_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def put_at_positions(values: Tensor, words: Words) -> Tensor:
-    """Bring ``(T, B, K)`` from ranks to the words' positions, ``(B, T, K)``; zeros elsewhere."""
+def put_at_positions(values: Tensor, words: Words, dtype: torch.dtype) -> Tensor:
+    """Bring ``(T, B, K)`` from ranks to the words' positions, ``(B, T, K)``, in some dtype; zeros elsewhere."""
     width, rows, tags = values.shape
-    values = torch.cat([values, values.new_zeros(1, rows, tags)])
+    extended = values.new_zeros(width + 1, rows, tags, dtype=dtype)
+    extended[:width] = values
     row = torch.arange(rows, device=values.device).unsqueeze(1)
     index = torch.where(words.kept, words.rank, width) * rows + row  # (B, T)
-    return values.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)
+    return extended.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)
+
+
+def is_safe(values: Tensor, counted: Tensor) -> Tensor:
+    """Tell which rows of ``(B, T)`` stay so far from underflow that what it took is below rounding; none with NaN."""
+    info = torch.finfo(values.dtype)
+    return ((values >= info.tiny / info.eps**2) | ~counted).all(1)
 
 
 def broken_rows(reliable: Tensor) -> Tensor | None:
@@ -162,11 +173,5 @@ def _from_left(states: Tensor, words: Words) -> Tensor:
     """Give the states of direction 1 by rank, ``(T, 2, B, K) -> (T, B, K)``."""
     width, _, rows, tags = states.shape
     row = torch.arange(rows, device=states.device)
-    index = (words.from_right.t() * 2 + 1) * rows + row  # (T, B)
+    index = (words.behind.t() * 2 + 1) * rows + row  # (T, B)
     return states.view(-1, tags).index_select(0, index.flatten()).view(width, rows, tags)
-
-
-def _is_safe(values: Tensor, counted: Tensor) -> Tensor:
-    """Tell which rows stay so far from underflow that what it took is below rounding; never those with NaN."""
-    info = torch.finfo(values.dtype)
-    return ((values >= info.tiny / info.eps**2) | ~counted).all(1)

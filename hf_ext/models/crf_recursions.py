@@ -118,11 +118,16 @@ def _carry(steps: Tensor, cut: Tensor) -> Tensor:
 
 
 def _chain(first: Tensor, steps: Tensor, matrices: Tensor, *, rows: int) -> Tensor:
-    """Find what reaches the first word of each block, ``(2, blocks * B, K)``."""
+    """Find what reaches the first word of each block, ``(2, blocks * B, K)``.
+
+    A block's last message is scaled to sum 1, so what leaves a block is divided by its sum before it takes the step to
+    the next one. Both come out of one product, with the sum as one more column.
+    """
     tags = first.shape[-1]
+    onward = torch.bmm(matrices.view(2, -1, tags), steps).view_as(matrices)
+    both = torch.cat([onward, matrices.sum(-1, keepdim=True)], -1).view(2, -1, rows, tags, tags + 1)
     reached = [first.unsqueeze(1).expand(2, rows, tags)]
-    for matrix in matrices.view(2, -1, rows, tags, tags).unbind(1):
-        leaving = torch.matmul(reached[-1].unsqueeze(2), matrix).squeeze(2)  # (2, B, K)
-        # Scaled as the last word of a block will be, so that blocks fit together.
-        reached.append(torch.bmm(leaving / leaving.sum(-1, keepdim=True), steps))
+    for block in both.transpose(0, 1).reshape(-1, 2 * rows, tags, tags + 1).unbind(0):
+        leaving = torch.bmm(reached[-1].reshape(2 * rows, 1, tags), block).view(2, rows, tags + 1)
+        reached.append(leaving[..., :tags] / leaving[..., tags:])
     return torch.cat(reached, 1)

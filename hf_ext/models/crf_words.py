@@ -16,32 +16,21 @@ class Words(NamedTuple):
         rank: The rank of each word, shape ``(B, T)``; never negative, and of use at words only.
         order: The position of each rank, shape ``(B, T)``. Behind the last word it is repeated, so that a loop over
             all T ranks reads nothing but words; a row without words repeats position 0.
+        filled: Which ranks have a word, bool, shape ``(B, T)``.
+        behind: How many words come behind each rank, shape ``(B, T)``; never negative.
         last: Rank of the last word, shape ``(B,)``; -1 in a row without words.
     """
 
     kept: Tensor
     rank: Tensor
     order: Tensor
+    filled: Tensor
+    behind: Tensor
     last: Tensor
-
-    @property
-    def ranks(self) -> Tensor:
-        """Number the columns of ``order``, shape ``(1, T)``."""
-        return torch.arange(self.kept.shape[1], device=self.kept.device).unsqueeze(0)
-
-    @property
-    def filled(self) -> Tensor:
-        """Tell which ranks have a word, bool, shape ``(B, T)``."""
-        return self.ranks <= self.last.unsqueeze(1)
-
-    @property
-    def from_right(self) -> Tensor:
-        """Give the rank that has as many words behind it as the column's number, shape ``(B, T)``; 0 if none has."""
-        return (self.last.unsqueeze(1) - self.ranks).clamp_min(0)
 
     def mirrored(self, values: Tensor) -> Tensor:
         """Count the ranks of ``(B, T)`` from the last word instead of from the first, or back."""
-        return values.gather(1, self.from_right)
+        return values.gather(1, self.behind)
 
     def at_ranks(self, values: Tensor) -> Tensor:
         """Bring ``(B, T)`` from positions to ranks."""
@@ -61,10 +50,13 @@ def find_words(kept: Tensor) -> Words:
     rows, width = kept.shape
     counted = kept.cumsum(1)  # (B, T)
     rank, last = (counted - 1).clamp_min(0), counted[:, -1] - 1
-    positions = torch.arange(width, device=kept.device).expand(rows, width)
+    columns = torch.arange(width, device=kept.device).expand(rows, width)
+    distance = last.unsqueeze(1) - columns
+    behind = distance.clamp_min(0)
     order = counted.new_zeros(rows, width + 1)  # one column more, where everything goes that is no word
-    order.scatter_(1, torch.where(kept, rank, width), positions)
-    return Words(kept, rank, order.gather(1, torch.minimum(positions, last.clamp_min(0).unsqueeze(1))), last)
+    order.scatter_(1, torch.where(kept, rank, width), columns)
+    order = order.gather(1, (last.unsqueeze(1) - behind).clamp_min(0))
+    return Words(kept, rank, order, distance >= 0, behind, last)
 
 
 def sum_ranks(values: Tensor) -> Tensor:
