@@ -23,6 +23,10 @@ POOLER_SETTINGS = {
 }
 DECODERS = ("softmax", "crf")
 CRF_CONSTRAINTS = ("decode", "train", "none")
+TAGGER_FIELDS = (
+    *("tag_decoder", "crf_constraints", "head_rnn", "head_rnn_hidden_size", "head_rnn_layers", "head_rnn_dropout"),
+    *("character_encoder", "character_embedding_size", "character_hidden_size", "multitask_alpha", "tagging_schema"),
+)
 # What a tagger gives beside its tags: needed in training, far too much to be gathered over an evaluation.
 NOT_GATHERED = ("logits", "hidden_states", "attentions", "sentence_loss", "tag_loss")
 
@@ -157,6 +161,12 @@ class ExtConfig(PreTrainedConfig):
         )
         schema.write_into(config)
         return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what is stored; models that tag nothing store nothing about tagging."""
+        stored = super().to_dict()
+        left_out = TAGGER_FIELDS if self.tag_decoder is None else ()
+        return {name: value for name, value in stored.items() if name not in left_out}
 
     @property
     def keys_to_ignore_at_inference(self) -> list[str]:

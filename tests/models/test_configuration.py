@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import tagger_factories
 from model_factories import COLUMNS, FAMILIES, arguments, encoder_config, recurrent_config, task
 from transformers import AutoConfig, PreTrainedConfig
 
-from hf_ext.models.configuration import ExtConfig
+from hf_ext.models.configuration import TAGGER_FIELDS, ExtConfig
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, TaskSchema
+from hf_ext.models.tagging_schema import TaggingSchema
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,6 +115,51 @@ def test_encoder_that_transformers_does_not_know_is_named_in_the_error():
         ExtConfig(encoder_config=Strange())
     with pytest.raises(ValueError, match="'strange' is not one that transformers knows"):
         ExtConfig(encoder_config={"model_type": "strange"})
+
+
+def test_a_classifier_stores_nothing_about_tagging_and_loads_without_it(tmp_path):
+    config = ExtConfig.from_arguments(arguments(), recurrent_config(), task())
+    config.save_pretrained(tmp_path)
+    assert not set(TAGGER_FIELDS) & set(json.loads((tmp_path / "config.json").read_text()))
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert (loaded.tag_decoder, loaded.tagging_schema, loaded.multitask_alpha) == (None, None, None)
+    assert loaded.keys_to_ignore_at_inference == ["past_key_values"]
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_round_trip_through_json_keeps_every_setting_of_a_tagger(family, joint, tmp_path):
+    flags = {"decoder": "crf", "crf_constraints": "train", "head_rnn": "gru", "head_rnn_layers": 3}
+    flags |= {"character_encoder": "cnn", "head_rnn_dropout": 0.25, "classifier_dropout": 0.4}
+    wanted = tagger_factories.schema(joint=joint, characters=True)
+    config = ExtConfig.for_tagging(tagger_factories.arguments(**flags), encoder_config(family), wanted)
+    config.save_pretrained(tmp_path / "first")
+    loaded = AutoConfig.from_pretrained(tmp_path / "first")
+    assert {name: getattr(loaded, name) for name in TAGGER_FIELDS} == {
+        **{"tag_decoder": "crf", "crf_constraints": "train", "head_rnn": "gru", "head_rnn_hidden_size": 5},
+        **{"head_rnn_layers": 3, "head_rnn_dropout": 0.25, "character_encoder": "cnn", "character_embedding_size": 4},
+        **{"character_hidden_size": 3, "multitask_alpha": 0.5 if joint else None},
+        "tagging_schema": config.tagging_schema,
+    }
+    assert loaded.classifier_dropout == 0.4
+    assert TaggingSchema.from_config(loaded) == wanted
+    assert "logits" in loaded.keys_to_ignore_at_inference
+    loaded.save_pretrained(tmp_path / "second")
+    first, second = ((tmp_path / name / "config.json").read_text() for name in ("first", "second"))
+    assert json.loads(first) == json.loads(second)
+    assert "keys_to_ignore_at_inference" not in first
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("tag_decoder", "viterbi", "tag_decoder must be one of softmax, crf; got 'viterbi'"),
+        ("crf_constraints", "always", "crf_constraints must be one of decode, train, none; got 'always'"),
+    ],
+)
+def test_unknown_choices_of_a_tagger_are_answered_with_the_known_ones(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        ExtConfig(**{name: value})
 
 
 def test_the_name_of_a_decoder_is_not_taken_for_a_part_of_the_model():

@@ -9,6 +9,7 @@ import torch
 from model_factories import FAMILIES, VOCAB_SIZE, encoder_config, poison, recurrent_config
 from tagger_factories import TAGS, arguments, batch, build, padded, schema
 from test_sequence_classification import NEVER_USED
+from test_word_vectors import CountWaits
 from torch import Tensor
 from torchcrf import CRF
 from transformers import AutoModel, AutoModelForTokenClassification
@@ -311,6 +312,16 @@ def test_autocast_gives_a_float32_loss_near_the_plain_one(kind):
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(model(**inputs).loss.item(), rel=0.05)
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "crf"])
+def test_training_and_decoding_never_wait_for_the_device(kind):
+    model, inputs = make(kind, recurrent_config(rnn="none")), inputs_for(kind, rows=3, length=12)
+    inputs["labels"].masked_fill_(inputs["word_mask"] == 0, -100)
+    with CountWaits() as counted:
+        model.train()(**inputs, num_items_in_batch=torch.tensor(5)).loss.backward()
+        model.eval()(**inputs, num_items_in_batch=torch.tensor(5))
+    assert counted.found == []
 
 
 def test_characters_must_come_where_they_are_read_and_nowhere_else():

@@ -75,3 +75,6 @@ def test_the_host_never_waits_for_the_device():
         places = WordPlaces(torch.randint(0, 2, (3, 8)))
         places.scatter(places.gather(torch.randn(3, 8, 2), fill=0.0), fill=0.0)
     assert counted.found == []
+    with counted:  # it would have noticed
+        bool(places.mask.any())
+    assert counted.found
