@@ -212,9 +212,12 @@ class LinearChainCRF(CRF):
 
     def _labelled_words(self, mask: Tensor | None, tags: Tensor) -> Words:
         """Find the words that have a tag; tags are batch first."""
-        if tags.device.type == "cpu" and tags.numel() and (greatest := tags.max().tolist()) >= self.num_tags:
-            raise ValueError(f"tag {greatest} came, but ids end at {self.num_tags - 1}; -100 leaves a word out.")
-        return find_words(self._read_mask(mask, tags) & (tags >= 0))
+        kept = self._read_mask(mask, tags) & (tags >= 0)
+        if tags.device.type == "cpu" and tags.numel():
+            greatest = tags.masked_fill(~kept, 0).max().tolist()
+            if greatest >= self.num_tags:
+                raise ValueError(f"tag {greatest} came, but ids end at {self.num_tags - 1}; -100 leaves a word out.")
+        return find_words(kept)
 
     def _batch_first(self, values: Tensor) -> Tensor:
         return values if self.batch_first else values.transpose(0, 1)

@@ -102,7 +102,7 @@ def _expected_minus_observed(posterior: Posterior, tags: Tensor, words: Words) -
     past, future = posterior.past[:-1].permute(1, 2, 0), posterior.future[1:].transpose(0, 1)
     pairs = torch.bmm(past, future).mul_(posterior.step)  # (B, K, K)
     rows = torch.arange(len(tags), device=tags.device).unsqueeze(1)
-    index = rows * pairs[0].numel() + _pairs(tags, pairs.shape[1])  # (B, T - 1)
+    index = rows * pairs.shape[1] ** 2 + _pairs(tags, pairs.shape[1])  # (B, T - 1)
     seen = words.filled[:, 1:].to(pairs.dtype)
     pairs.view(-1).index_put_((index.flatten(),), -seen.flatten(), accumulate=True)
     return expected, pairs.masked_fill_((words.last < 0).view(-1, 1, 1), 0.0)

@@ -77,7 +77,7 @@ def find_posterior(
     start, step, end = (part.to(weights.dtype) for part in scores[1:])
     peak_start, peak_step, peak_end = start.amax(), step.amax(), end.amax()
     step = (step - peak_step).exp()
-    scale_every = 2 if bounded else 4  # twice 150 for emissions and 150 for transitions
+    scale_every = 2 if bounded else 4  # bounded, a message shrinks by e^-300 a word at most; else it is looked after
     states, norms = run_recursions(
         weights,
         torch.stack([(start - peak_start).exp(), (end - peak_end).exp()]),
@@ -93,9 +93,8 @@ def find_posterior(
     torch.div(past, joined, out=joined).mul_(future)
     shares = joined.sum(2).t()  # (B, T)
     parts = torch.where(words.filled, shares.reciprocal(), 0.0)
-    onward = torch.where(
-        words.behind > 0, parts / words.mirrored(norms[:, 1].t()), 0.0
-    )  # as if not scaled at this word
+    unscaled = parts / words.mirrored(norms[:, 1].t())  # to meet a future message before it is scaled
+    onward = torch.where(words.behind > 0, unscaled, 0.0)
 
     norms = norms[:, 0].t()  # (B, T)
     at_end = shares.gather(1, words.last.clamp_min(0).unsqueeze(1)).squeeze(1)  # (B,): all ways to the end
