@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint check format clean
+.PHONY: help install install-dev demo demo-ner test lint check format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 demo: install ## Train, evaluate and predict on real Chinese reviews, in a few minutes
 	$(BIN)/python run_classification.py examples/demo.yaml --overwrite_output_dir
+
+demo-ner: install ## Train a tagger of names in Chinese news, evaluate and predict
+	$(BIN)/python run_ner.py examples/ner_demo.yaml --overwrite_output_dir
 
 test: install-dev ## Run the tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> dict:
     tokenizer = load_word_tokenizer(model_args, data)
 
     # 5. Model: stock head, or encoder + layers over the words + softmax or CRF, sized by the schema
-    model = build_tagger(model_args, data.schema, tokenizer)
+    model = build_tagger(model_args, data.schema, tokenizer, label_all_tokens=data_args.label_all_tokens)
     choose_crf_rate(args, model_args, model)
 
     # 6. Features: windows, tokenised once, the main process first; the others read its cache

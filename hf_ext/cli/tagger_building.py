@@ -92,9 +92,19 @@ def load_word_tokenizer(arguments: TaggerArguments, data: TaggingData) -> PreTra
 
 
 def build_tagger(
-    arguments: TaggerArguments, schema: TaggingSchema, tokenizer: PreTrainedTokenizerBase
+    arguments: TaggerArguments,
+    schema: TaggingSchema,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    label_all_tokens: bool = False,
 ) -> PreTrainedModel:
     """Load or build the tagger, put word vectors in, and freeze what was asked for.
+
+    Args:
+        arguments: Which model.
+        schema: Tags, their scheme, sentence labels and characters.
+        tokenizer: Its tokenizer.
+        label_all_tokens: Whether the run labels every token, which only a stock head can learn.
 
     Raises:
         UserError: If the model, the vectors and the schema do not fit together; the message says what differs.
@@ -103,7 +113,13 @@ def build_tagger(
     def load(settings: TaggerArguments, **sizes: int) -> PreTrainedModel:
         return load_tagger(settings, schema, **sizes)
 
-    return build_model(arguments, tokenizer, load)
+    model = build_model(arguments, tokenizer, load)
+    if label_all_tokens and hasattr(model, "wants_probabilities"):
+        raise UserError(
+            "--label_all_tokens is for stock heads; this tagger has one vector for each word",
+            fix="leave it out, or take a pretrained encoder with --decoder softmax and nothing else above it",
+        )
+    return model
 
 
 def choose_crf_rate(args: ExtTrainingArguments, arguments: TaggerArguments, model: PreTrainedModel) -> None:

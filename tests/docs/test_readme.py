@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import os
 import re
@@ -18,11 +19,14 @@ import yaml
 from hf_ext.cli.legacy import LEGACY_FLAGS
 from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.data.arguments import DataArguments
+from hf_ext.data.tagging import TaggingDataArguments
 from hf_ext.evaluation.metrics import MULTI_LABEL, REGRESSION, SINGLE_LABEL, score
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.fusion import FUSIONS
 from hf_ext.models.loading import SCRATCH_MODELS
 from hf_ext.models.poolers import POOLERS
+from hf_ext.models.tagger_arguments import TaggerArguments
+from hf_ext.models.tagger_loading import SCRATCH_TAGGERS
 from hf_ext.training.arguments import ExtTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +35,11 @@ TRAINING = ROOT / "docs" / "training.md"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
+NER_GUIDE = ROOT / "docs" / "run_ner.md"
 TYPES = (ModelArguments, DataArguments, ExtTrainingArguments)
+SCRIPTS = {"run_classification": TYPES, "run_ner": (TaggerArguments, TaggingDataArguments, ExtTrainingArguments)}
+# by guide, the flags that have their row there; those of training are in one guide, to which the other one points
+LISTED = {GUIDE: TYPES, NER_GUIDE: (TaggerArguments, TaggingDataArguments)}
 FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
 OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -50,7 +58,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def parser_flags() -> set[str]:
-    actions = ScriptArgumentParser(list(TYPES))._actions
+    """Flags of any script."""
+    actions = [action for types in SCRIPTS.values() for action in ScriptArgumentParser(list(types))._actions]
     return {option.removeprefix("--") for action in actions for option in action.option_strings}
 
 
@@ -59,11 +68,11 @@ def other_flags() -> set[str]:
     return {flag for path in OTHER_PROGRAMS for flag in re.findall(r'"--(\w+)"', text_of(path))}
 
 
-def own_fields() -> dict[str, dataclasses.Field[Any]]:
+def own_fields(types: tuple[type, ...]) -> dict[str, dataclasses.Field[Any]]:
     """Every field that hf_ext declares itself, by name."""
-    ours = [base for kind in TYPES for base in kind.__mro__ if base.__module__.partition(".")[0] == "hf_ext"]
+    ours = [base for kind in types for base in kind.__mro__ if base.__module__.partition(".")[0] == "hf_ext"]
     declared = {name for base in ours for name in inspect.get_annotations(base)}
-    return {field.name: field for kind in TYPES for field in dataclasses.fields(kind) if field.name in declared}
+    return {field.name: field for kind in types for field in dataclasses.fields(kind) if field.name in declared}
 
 
 def shown_default(field: dataclasses.Field[Any]) -> str:
@@ -74,11 +83,6 @@ def shown_default(field: dataclasses.Field[Any]) -> str:
 @pytest.fixture(scope="module")
 def guide() -> str:
     return text_of(GUIDE)
-
-
-@pytest.fixture(scope="module")
-def documented_defaults(guide) -> dict[str, str]:
-    return dict(ROW.findall(guide))
 
 
 # --- what a reader copies --------------------------------------------------------------------------------------------
@@ -105,21 +109,28 @@ def test_the_readme_has_python_to_run():
     assert blocks(ROOT / "README.md", "python")
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDE, TRAINING], ids=lambda page: page.name)
-def test_commands_of_the_script_parse(page, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "script"),
+    [
+        *((page, "run_classification") for page in (ROOT / "README.md", GUIDE, TRAINING)),
+        *((page, "run_ner") for page in (ROOT / "README.md", NER_GUIDE)),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_commands_of_the_script_parse(page, script, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = re.sub(r"\s*\\\n\s*", " ", text_of(page))
-    found = re.findall(r"run_classification\.py((?: [\w./=:,-]+)*)", text)
+    found = re.findall(rf"{script}\.py((?: [\w./=:,-]+)*)", text)
     commands = [shlex.split(words) for words in found if " --" in words or ".yaml" in words]
     assert len(commands) > 1
     for words in commands:
         named = [word for word in words if word.endswith(".yaml")]
         assert all((ROOT / name).is_file() for name in named), words
         rest = [word for word in words if word not in named and word != "--help"]
-        ScriptArgumentParser(list(TYPES)).parse_args(rest)
+        ScriptArgumentParser(list(SCRIPTS[script])).parse_args(rest)
 
 
-@pytest.mark.parametrize("block", blocks(GUIDE, "yaml"))
+@pytest.mark.parametrize("block", [*blocks(GUIDE, "yaml"), *blocks(NER_GUIDE, "yaml")])
 def test_yaml_in_the_guide_names_known_flags(block):
     assert set(yaml.safe_load(block)) <= parser_flags()
 
@@ -134,30 +145,31 @@ def test_every_flag_that_is_named_exists(page):
     assert not named - known
 
 
-def test_the_guide_lists_every_flag_of_ours(documented_defaults):
-    assert not own_fields().keys() - documented_defaults.keys()
+@pytest.mark.parametrize(("page", "types"), LISTED.items(), ids=lambda value: getattr(value, "name", ""))
+def test_the_guide_lists_every_flag_of_ours_once_with_its_default(page, types):
+    rows = [(name, shown) for name, shown in ROW.findall(text_of(page)) if name not in LEGACY_FLAGS]
+    names = [name for name, _ in rows]
+    own = own_fields(types)
+    assert not own.keys() - set(names)
+    assert sorted(name for name in names if name in own) == sorted(own)
+    fields = {field.name: field for kind in types for field in dataclasses.fields(kind)}
+    listed = {name: shown for name, shown in rows if name in fields}
+    assert listed == {name: shown_default(fields[name]) for name in listed}
 
 
-def test_the_guide_lists_a_flag_once(guide):
+def test_the_guide_of_classification_lists_a_flag_once(guide):
     rows = [name for name, _ in ROW.findall(guide) if name not in LEGACY_FLAGS]
     assert len(rows) == len(set(rows))
 
 
-def test_the_guide_gives_the_defaults_of_the_code(documented_defaults):
-    fields = {field.name: field for kind in TYPES for field in dataclasses.fields(kind)}
-    listed = {name: shown for name, shown in documented_defaults.items() if name in fields and name not in LEGACY_FLAGS}
-    assert listed == {name: shown_default(fields[name]) for name in listed}
-
-
-def test_the_guide_gives_the_scripts_own_defaults(guide):
-    import run_classification
-
-    scratch = run_classification.SCRATCH_DEFAULTS
-    meanings = dict(re.findall(r"^\| `--(\w+)` \| (.*) \|$", guide, re.MULTILINE))
-    for name, value in scratch.items():
-        shown = "1e-3" if value == 1e-3 else str(value)
+@pytest.mark.parametrize(("script", "page"), [("run_classification", GUIDE), ("run_ner", NER_GUIDE)])
+def test_the_guide_gives_the_scripts_own_defaults(script, page):
+    module = importlib.import_module(script)
+    meanings = dict(re.findall(r"^\| `--(\w+)` \| (.*) \|$", text_of(page), re.MULTILINE))
+    for name, value in module.SCRATCH_DEFAULTS.items():
+        shown = f"{value:.0e}".replace("e-0", "e-") if isinstance(value, float) and value < 0.1 else str(value)
         assert f"{shown} from scratch" in meanings[name]
-    assert f"`{run_classification.DEFAULTS['output_dir']}`" in guide
+    assert f"`{module.DEFAULTS['output_dir']}`" in text_of(page)
 
 
 def test_old_flags_stand_beside_their_new_names(guide):
@@ -172,6 +184,11 @@ def test_old_flags_stand_beside_their_new_names(guide):
 
 
 # --- sets chosen by name ---------------------------------------------------------------------------------------------
+
+
+def test_every_tagger_from_scratch_is_named():
+    text = text_of(NER_GUIDE)
+    assert all(f"`{name}`" in text for name in SCRATCH_TAGGERS)
 
 
 @pytest.mark.parametrize("names", [POOLERS, FUSIONS, SCRATCH_MODELS], ids=["poolers", "fusions", "scratch models"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+NER_EXAMPLES = ("ner_demo", "resume_bilstm_crf", "resume_encoder_crf", "snips_joint", "wikigold", "wnut17")
+
 PEOPLE = (("Ann", "Lee"), ("Bob",), ("Carla", "de", "Wit"), ("Dan",))
 PLACES = (("New", "York"), ("Oslo",), ("Rome",))
 MAKERS = (("Acme", "Corp"), ("Initech",))
