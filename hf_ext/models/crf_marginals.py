@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import crf_log_space as log_space
+from .crf_log_space import conditionals as log_conditionals
+from .crf_log_space import marginals as log_marginals
+from .crf_log_space import run_log_messages, take_rows
 from .crf_posterior import Posterior, Scores, broken_rows, find_posterior, is_safe, put_at_positions
 from .crf_words import Words
 
@@ -22,8 +24,8 @@ def find_marginals(scores: Scores, words: Words, *, blocked: bool | None = None,
     posterior = find_posterior(scores, words, blocked=blocked, bounded=bounded)
     found = posterior.marginals
     if (rows := broken_rows(posterior.reliable)) is not None:
-        some, their = log_space.take_rows(scores, words, rows)
-        found[:, rows] = log_space.marginals(log_space.run_log_messages(some, their)).transpose(0, 1)
+        some, their = take_rows(scores, words, rows)
+        found[:, rows] = log_marginals(run_log_messages(some, their)).transpose(0, 1)
     return put_at_positions(found, words, scores.emissions.dtype)
 
 
@@ -44,11 +46,11 @@ def find_chain_probabilities(scores: Scores, tags: Tensor, words: Words) -> tupl
     given, total = _find_conditionals(posterior, tags)  # (B, T - 1)
     reliable = posterior.reliable & is_safe(total, words.filled[:, 1:])  # nothing may lead on from an unlikely tag
     if (rows := broken_rows(reliable)) is not None:
-        some, their = log_space.take_rows(scores, words, rows)
-        messages = log_space.run_log_messages(some, their)
-        again = log_space.marginals(messages).gather(2, tags[rows].unsqueeze(2)).squeeze(2)
+        some, their = take_rows(scores, words, rows)
+        messages = run_log_messages(some, their)
+        again = log_marginals(messages).gather(2, tags[rows].unsqueeze(2)).squeeze(2)
         alone = alone.index_copy(0, rows, again)
-        given = given.index_copy(0, rows, log_space.conditionals(messages, tags[rows], some.transitions))
+        given = given.index_copy(0, rows, log_conditionals(messages, tags[rows], some.transitions))
     both = (alone, torch.cat([alone[:, :1], given], 1))
     alone, given = (words.at_positions(found).masked_fill(~words.kept, 0.0) for found in both)
     return alone.to(scores.emissions.dtype), given.to(scores.emissions.dtype)
