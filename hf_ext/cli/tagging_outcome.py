@@ -49,21 +49,17 @@ class TaggingOutcome(Outcome[TaggingData]):
 
     def _score(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> Metrics:
         """Score what can be scored: sentences with tags the model has, and sentence labels it has."""
-        counts = EntityCounts(data.schema.scheme, data.schema.tags)
-        gold, right = data.tags("test"), []
-        for known, found in zip(gold, predicted, strict=True):
-            right.append(known == found)
-            if known is not None:
-                counts.add(known, found)
-        if all(known is None for known in gold):
-            return {}
-        metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
-        labels = data.sentence_labels("test")
-        if merged.sentence_logits is not None and any(label is not None for label in labels):
+        gold, metrics = data.tags("test"), {}
+        if any(tags is not None for tags in gold):
+            counts = EntityCounts(data.schema.scheme, data.schema.tags)
+            for known, found in zip(gold, predicted, strict=True):
+                if known is not None:
+                    counts.add(known, found)
+            metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
+        if merged.sentence_logits is not None:
             chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
-            pairs = [(label == found, tags) for label, found, tags in zip(labels, chosen, right, strict=True) if label]
-            metrics["sentence_accuracy"] = sum(fits for fits, _ in pairs) / len(pairs)
-            metrics["both_right"] = sum(fits and tags for fits, tags in pairs) / len(pairs)
+            right = [None if tags is None else tags == found for tags, found in zip(gold, predicted, strict=True)]
+            metrics |= score_sentence_labels(data.sentence_labels("test"), chosen, right)
         return metrics
 
     def _write(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> None:
@@ -87,6 +83,26 @@ class TaggingOutcome(Outcome[TaggingData]):
 
     def _main_metrics(self, data: TaggingData) -> Sequence[str]:
         return MAIN_METRICS + (JOINT_METRICS if data.schema.sentence_labels else ())
+
+
+def score_sentence_labels(
+    gold: Sequence[str | None], predicted: Sequence[str], tags_right: Sequence[bool | None]
+) -> Metrics:
+    """Score the labels of sentences, as ``TaggingMetric`` does.
+
+    Args:
+        gold: The true label of each sentence, None where there is none.
+        predicted: The predicted ones.
+        tags_right: Whether every tag of the sentence is right, None where nobody knows.
+
+    Returns:
+        ``sentence_accuracy`` over the sentences with a label, ``both_right`` over those with tags as well; left out
+        where there are none.
+    """
+    rows = [(label == guess, fits) for label, guess, fits in zip(gold, predicted, tags_right, strict=True) if label]
+    both = [right and fits for right, fits in rows if fits is not None]
+    metrics = {"sentence_accuracy": sum(right for right, _ in rows) / len(rows)} if rows else {}
+    return metrics | ({"both_right": sum(both) / len(both)} if both else {})
 
 
 @contextmanager

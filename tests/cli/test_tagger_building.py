@@ -23,7 +23,7 @@ from hf_ext.cli.tagger_building import (
     load_word_tokenizer,
     use_demo_data,
 )
-from hf_ext.cli.tagging_outcome import best_tags
+from hf_ext.cli.tagging_outcome import best_tags, score_sentence_labels
 from hf_ext.data.tagging import TaggingData, TaggingDataArguments
 from hf_ext.errors import UserError
 from hf_ext.evaluation.tagging_metrics import TaggingMetric
@@ -204,3 +204,11 @@ def test_best_tags_are_those_of_the_softmax_and_filled_places_stay_empty():
     assert int(tags[1, 2]) == -100
     torch.testing.assert_close(each[0], shares[0].amax(-1).float())
     assert each is given
+
+
+def test_sentence_labels_are_scored_where_they_are_known():
+    gold, guess = ["ask", "tell", None, "ask"], ["ask", "ask", "ask", "ask"]
+    scores = score_sentence_labels(gold, guess, [True, True, True, False])
+    assert scores == {"sentence_accuracy": pytest.approx(2 / 3), "both_right": pytest.approx(1 / 3)}
+    assert score_sentence_labels(gold, guess, [None] * 4) == {"sentence_accuracy": pytest.approx(2 / 3)}
+    assert score_sentence_labels([None] * 4, guess, [True] * 4) == {}
