@@ -75,7 +75,7 @@ class _LogLikelihood(Function):
         if any(ctx.needs_input_grad):
             surprises, pairs = _expected_minus_observed(posterior, tags, words)
             if (rows := broken_rows(posterior.reliable)) is not None:  # their gradient comes from log space
-                surprises.index_fill_(1, rows, 0.0)
+                surprises.index_fill_(0, rows, 0.0)
                 pairs.index_fill_(0, rows, 0.0)
             surprises = put_at_positions(surprises, words, scores.emissions.dtype)
             ctx.save_for_backward(surprises, pairs, words.order)
@@ -95,12 +95,11 @@ class _LogLikelihood(Function):
 
 
 def _expected_minus_observed(posterior: Posterior, tags: Tensor, words: Words) -> tuple[Tensor, Tensor]:
-    """Count tags by rank, ``(T, B, K)``, and pairs of neighbours, ``(B, K, K)``; the marginals are overwritten."""
-    expected, here = posterior.marginals, tags.t().unsqueeze(2)
-    expected.scatter_(2, here, expected.gather(2, here) - words.filled.t().unsqueeze(2).to(expected.dtype))
+    """Count tags by rank, ``(B, T, K)``, and pairs of neighbours, ``(B, K, K)``; the marginals are overwritten."""
+    expected, here = posterior.marginals, tags.unsqueeze(2)
+    expected.scatter_(2, here, expected.gather(2, here) - words.filled.unsqueeze(2).to(expected.dtype))
 
-    past, future = posterior.past[:-1].permute(1, 2, 0), posterior.future[1:].transpose(0, 1)
-    pairs = torch.bmm(past, future).mul_(posterior.step)  # (B, K, K)
+    pairs = torch.bmm(posterior.past[:, :-1].transpose(1, 2), posterior.future[:, 1:]).mul_(posterior.step)
     rows = torch.arange(len(tags), device=tags.device).unsqueeze(1)
     index = rows * pairs.shape[1] ** 2 + _pairs(tags, pairs.shape[1])  # (B, T - 1)
     seen = words.filled[:, 1:].to(pairs.dtype)

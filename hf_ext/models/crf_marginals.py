@@ -25,7 +25,7 @@ def find_marginals(scores: Scores, words: Words, *, blocked: bool | None = None,
     found = posterior.marginals
     if (rows := broken_rows(posterior.reliable)) is not None:
         some, their = take_rows(scores, words, rows)
-        found[:, rows] = log_marginals(run_log_messages(some, their)).transpose(0, 1)
+        found[rows] = log_marginals(run_log_messages(some, their))
     return put_at_positions(found, words, scores.emissions.dtype)
 
 
@@ -42,7 +42,7 @@ def find_chain_probabilities(scores: Scores, tags: Tensor, words: Words) -> tupl
     """
     tags = words.at_ranks(tags.masked_fill(~words.kept, 0))
     posterior = find_posterior(scores, words)
-    alone = posterior.marginals.gather(2, tags.t().unsqueeze(2)).squeeze(2).t()  # (B, T)
+    alone = posterior.marginals.gather(2, tags.unsqueeze(2)).squeeze(2)  # (B, T)
     given, total = _find_conditionals(posterior, tags)  # (B, T - 1)
     reliable = posterior.reliable & is_safe(total, words.filled[:, 1:])  # nothing may lead on from an unlikely tag
     if (rows := broken_rows(reliable)) is not None:
@@ -62,6 +62,6 @@ def _find_conditionals(posterior: Posterior, tags: Tensor) -> tuple[Tensor, Tens
     Returns:
         The shares, and what they are shares of.
     """
-    choices = posterior.step[tags[:, :-1]] * posterior.future[1:].transpose(0, 1)  # (B, T - 1, K)
+    choices = posterior.step[tags[:, :-1]] * posterior.future[:, 1:]  # (B, T - 1, K)
     total = choices.sum(2)
     return choices.gather(2, tags[:, 1:].unsqueeze(2)).squeeze(2) / total, total

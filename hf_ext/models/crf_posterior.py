@@ -30,14 +30,14 @@ class Scores(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """The distribution over all tag sequences of each row; axis 0 is the rank of a word, as in ``Words``.
+    """The distribution over all tag sequences of each row; axis 1 is the rank of a word, as in ``Words``.
 
     Attributes:
         log_partition: Log of the sum over all sequences, shape ``(B,)``; 0 in a row without words.
-        marginals: Probability of each tag at each word, shape ``(T, B, K)``; 0 behind the last word.
-        past: What the ways up to a word weigh, its own weight included, shape ``(T, B, K)``; 0 where no word follows.
-        future: What the ways from a word on weigh, its own weight included, shape ``(T, B, K)``. The probability of
-            tags i and j at ranks t and t + 1 is ``past[t, :, i] * step[i, j] * future[t + 1, :, j]``.
+        marginals: Probability of each tag at each word, shape ``(B, T, K)``; 0 behind the last word.
+        past: What the ways up to a word weigh, its own weight included, shape ``(B, T, K)``; 0 where no word follows.
+        future: What the ways from a word on weigh, its own weight included, shape ``(B, T, K)``. The probability of
+            tags i and j at ranks t and t + 1 is ``past[:, t, i] * step[i, j] * future[:, t + 1, j]``.
         step: Weights of the transitions, ``(K, K)``; the greatest is 1.
         reliable: Whether nothing was lost by underflow, bool, shape ``(B,)``; always so for bounded scores.
         scores: What all this belongs to.
@@ -78,7 +78,7 @@ def find_posterior(
     peak_start, peak_step, peak_end = start.amax(), step.amax(), end.amax()
     step = (step - peak_step).exp()
     scale_every = 2 if bounded else 4  # bounded, a message shrinks by e^-300 a word at most; else it is looked after
-    states, norms = run_recursions(
+    reached, norms = run_recursions(
         weights,
         torch.stack([(start - peak_start).exp(), (end - peak_end).exp()]),
         torch.stack([step, step.t()]),
@@ -86,14 +86,13 @@ def find_posterior(
         block=block_size(width, scale_every=scale_every) if blocked else 0,
         rowwise=scores.emissions.dtype == weights.dtype,  # nothing is rounded off afterwards
     )
-    past, future = states[:, 0], _from_left(states, words)
-    # The word's own weight stands in both messages. From here on results take the place of what they are made of:
-    # fresh memory of this size costs as much as the arithmetic.
-    joined = weights[:, 0].clamp_min_(torch.finfo(weights.dtype).tiny)
-    torch.div(past, joined, out=joined).mul_(future)
-    shares = joined.sum(2).t()  # (B, T)
+    weights = weights[:, 0].transpose(0, 1)  # (B, T, K), by rank
+    past = torch.mul(reached[:, 0].transpose(0, 1), weights, out=weights.new_empty(weights.shape))
+    future = _from_left(reached, words)  # the weight of the word itself must not come in twice
+    joined = past * future
+    shares = joined.sum(2)  # (B, T)
     parts = torch.where(words.filled, shares.reciprocal(), 0.0)
-    unscaled = parts / words.mirrored(norms[:, 1].t())  # to meet a future message before it is scaled
+    unscaled = parts / words.mirrored(norms[:, 1].t())  # to meet the next word's future before it is scaled
     onward = torch.where(words.behind > 0, unscaled, 0.0)
 
     norms = norms[:, 0].t()  # (B, T)
@@ -103,9 +102,9 @@ def find_posterior(
     reliable = is_safe(norms, words.filled) & is_safe(shares, words.filled)
     return Posterior(
         log_partition.masked_fill(words.last < 0, 0.0),
-        joined.mul_(parts.t().unsqueeze(2)),
-        past.mul_(onward.t().unsqueeze(2)),
-        future,
+        joined.mul_(parts.unsqueeze(2)),
+        past.mul_(onward.unsqueeze(2)),
+        future.mul_(weights),
         step,
         torch.ones_like(reliable) if bounded else reliable,
         scores,
@@ -133,13 +132,13 @@ def wide_dtype(device: torch.device) -> torch.dtype:
 
 
 def put_at_positions(values: Tensor, words: Words, dtype: torch.dtype) -> Tensor:
-    """Bring ``(T, B, K)`` from ranks to the words' positions, ``(B, T, K)``, in some dtype; zeros elsewhere."""
-    width, rows, tags = values.shape
-    extended = values.new_zeros(width + 1, rows, tags, dtype=dtype)
-    extended[:width] = values
+    """Bring ``(B, T, K)`` from ranks to the words' positions, in some dtype; zeros elsewhere."""
+    rows, width, tags = values.shape
+    extended = values.new_empty(rows * width + 1, tags, dtype=dtype)
+    extended[:-1], extended[-1] = values.view(-1, tags), 0.0
     row = torch.arange(rows, device=values.device).unsqueeze(1)
-    index = torch.where(words.kept, words.rank, width) * rows + row  # (B, T)
-    return extended.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)
+    index = torch.where(words.kept, row * width + words.rank, rows * width)  # (B, T)
+    return extended.index_select(0, index.flatten()).view(rows, width, tags)
 
 
 def is_safe(values: Tensor, counted: Tensor) -> Tensor:
@@ -161,16 +160,15 @@ def _weigh(scores: Scores, words: Words) -> tuple[Tensor, Tensor]:
     """
     rows, width, tags = scores.emissions.shape
     peaks = scores.emissions.amax(2).to(wide_dtype(scores.emissions.device))  # (B, T)
-    weights = (scores.emissions - peaks.unsqueeze(2)).exp_().view(-1, tags)
+    weights = (scores.emissions.to(peaks.dtype) - peaks.unsqueeze(2)).exp_().view(-1, tags)
     first = torch.arange(rows, device=weights.device) * width
     backwards = words.mirrored(words.order)
     order = torch.stack([words.order.t(), backwards.t()], 1) + first  # (T, 2, B)
     return weights.index_select(0, order.flatten()).view(width, 2, rows, tags), words.at_ranks(peaks)
 
 
-def _from_left(states: Tensor, words: Words) -> Tensor:
-    """Give the states of direction 1 by rank, ``(T, 2, B, K) -> (T, B, K)``."""
-    width, _, rows, tags = states.shape
-    row = torch.arange(rows, device=states.device)
-    index = (words.behind.t() * 2 + 1) * rows + row  # (T, B)
-    return states.view(-1, tags).index_select(0, index.flatten()).view(width, rows, tags)
+def _from_left(reached: Tensor, words: Words) -> Tensor:
+    """Give what direction 1 brought, by rank, ``(T, 2, B, K) -> (B, T, K)``."""
+    width, _, rows, tags = reached.shape
+    index = (words.behind * 2 + 1) * rows + torch.arange(rows, device=reached.device).unsqueeze(1)  # (B, T)
+    return reached.view(-1, tags).index_select(0, index.flatten()).view(rows, width, tags)

@@ -1,10 +1,10 @@
 """Forward and backward recursion of a linear-chain CRF in one loop, in scaled probabilities.
 
-With step weights ``E[i, j] = exp(transitions[i, j])`` and word weights ``p_t[j] = exp(emissions[t, j])``, the message
-from the left is ``alpha_t = (alpha_{t-1} E) * p_t``, and the one from the right, with the word's own weight in it,
-``beta_t = (E beta_{t+1}) * p_t``; both are scaled to sum to 1 now and then (Rabiner, 1989, "A tutorial on hidden Markov
-models", section V.A). The second is the first for the reversed sentence and ``E`` transposed, so both run side by side:
-axis 1 of every array here is the direction.
+With step weights ``E[i, j] = exp(transitions[i, j])`` and word weights ``p_t[j] = exp(emissions[t, j])``, what reaches
+a word from the left is ``a_t = (a_{t-1} * p_{t-1}) E``, and from the right ``b_t = E (b_{t+1} * p_{t+1})``; both are
+scaled to sum to 1 now and then (Rabiner, 1989, "A tutorial on hidden Markov models", section V.A). The second is the
+first for the reversed sentence and ``E`` transposed, so both run side by side: axis 1 of every array here is the
+direction.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def run_recursions(
             does not promise that. Slower.
 
     Returns:
-        Messages, shape ``(T, 2, B, K)``, and what they were divided by: 1 but for every ``scale_every``-th word, shape
-        ``(T, 2, B)``.
+        What reaches each word, without the word's own weight, shape ``(T, 2, B, K)``, and what that was divided by: 1
+        but for every ``scale_every``-th word, shape ``(T, 2, B)``.
     """
     words, _, rows, _ = weights.shape
     if block and words > block:
@@ -60,25 +60,24 @@ def runs_blocked(device: torch.device, rows: int, words: int, tags: int) -> bool
 
 
 def _run(
-    reached: Tensor, weights: Tensor, steps: Tensor, *, scale_every: int, rowwise: bool = False
+    first: Tensor, weights: Tensor, steps: Tensor, *, scale_every: int, rowwise: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Go word by word from what the first word is reached with, ``(2, B, K)``."""
-    states = torch.empty_like(weights)
-    norms = torch.ones_like(weights[..., :1])
-    torch.mul(reached, weights[0], out=states[0])
-    before = None
-    for t, (state, weight, norm) in enumerate(zip(states.unbind(0), weights.unbind(0), norms.unbind(0), strict=True)):
-        if before is not None:
-            if rowwise:
-                torch.sum(before.unsqueeze(-1) * steps.unsqueeze(1), 2, out=state)
-            else:
-                torch.bmm(before, steps, out=state)  # (2, B, K)
-            state.mul_(weight)
+    """Go word by word from what reaches the first word, ``(2, B, K)``."""
+    all_reached, norms = torch.empty_like(weights), torch.ones_like(weights[..., :1])
+    all_reached[0] = first
+    left = torch.empty_like(weights[0])
+    scaled = iter(norms[scale_every - 1 :: scale_every].unbind(0))
+    for t, (reached, weight) in enumerate(zip(all_reached.unbind(0), weights.unbind(0), strict=True)):
+        if t > 0 and rowwise:
+            torch.sum(left.unsqueeze(-1) * steps.unsqueeze(1), 2, out=reached)
+        elif t > 0:
+            torch.bmm(left, steps, out=reached)  # (2, B, K)
         if (t + 1) % scale_every == 0:
-            torch.sum(state, -1, keepdim=True, out=norm)
-            state.div_(norm)
-        before = state
-    return states, norms.squeeze(3)
+            norm = next(scaled)
+            torch.sum(reached, -1, keepdim=True, out=norm)
+            reached.div_(norm)
+        torch.mul(reached, weight, out=left)
+    return all_reached, norms.squeeze(3)
 
 
 def _run_blocked(
@@ -95,39 +94,41 @@ def _run_blocked(
     fill = weights.new_ones(blocks * block - words, 2, rows, tags)
     cut = torch.cat([weights, fill]).view(blocks, block, 2, rows, tags).permute(1, 2, 0, 3, 4)
     cut = cut.reshape(block, 2, blocks * rows, tags)  # (word in its block, direction, block and row, K)
-    reached = _chain(first, steps, _carry(steps, cut[:, :, : (blocks - 1) * rows]), rows=rows)
-    states, norms = _run(reached, cut, steps, scale_every=scale_every)
-    states = states.view(block, 2, blocks, rows, tags).permute(2, 0, 1, 3, 4).reshape(-1, 2, rows, tags)
+    entering = _chain(first, steps, cut[:, :, : (blocks - 1) * rows], rows=rows)
+    reached, norms = _run(entering, cut, steps, scale_every=scale_every)
+    reached = reached.view(block, 2, blocks, rows, tags).permute(2, 0, 1, 3, 4).reshape(-1, 2, rows, tags)
     norms = norms.view(block, 2, blocks, rows).permute(2, 0, 1, 3).reshape(-1, 2, rows)
-    return states[:words], norms[:words]
+    return reached[:words], norms[:words]
 
 
-def _carry(steps: Tensor, cut: Tensor) -> Tensor:
-    """Multiply each block into one matrix, ``(2, pieces, K, K)``.
-
-    Entry ``[i, j]`` weighs all ways from tag i at the first word to tag j at the last one, with the weights of both;
-    the greatest entry of each matrix is 1.
-    """
-    length, _, pieces, tags = cut.shape
-    matrices = torch.diag_embed(cut[0])
-    for t in range(1, length):
-        carried = torch.bmm(matrices.view(2, pieces * tags, tags), steps).view(2, pieces, tags, tags)
-        matrices = carried.mul_(cut[t].unsqueeze(2))
-        matrices.div_(matrices.amax((2, 3), keepdim=True))
-    return matrices
-
-
-def _chain(first: Tensor, steps: Tensor, matrices: Tensor, *, rows: int) -> Tensor:
+def _chain(first: Tensor, steps: Tensor, cut: Tensor, *, rows: int) -> Tensor:
     """Find what reaches the first word of each block, ``(2, blocks * B, K)``.
 
-    A block's last message is scaled to sum 1, so what leaves a block is divided by its sum before it takes the step to
-    the next one. Both come out of one product, with the sum as one more column.
+    What reaches a block's last word is scaled to sum 1. Here it goes on to the next block first and is divided by its
+    sum then; both come out of one product, with the sum as one more column.
     """
-    tags = first.shape[-1]
-    onward = torch.bmm(matrices.view(2, -1, tags), steps).view_as(matrices)
-    both = torch.cat([onward, matrices.sum(-1, keepdim=True)], -1).view(2, -1, rows, tags, tags + 1)
+    pieces, tags = cut.shape[2:]
+    carried = _carry(steps, cut)
+    onward = torch.bmm((carried * cut[-1].unsqueeze(2)).view(2, pieces * tags, tags), steps).view_as(carried)
+    both = torch.cat([onward, carried.sum(-1, keepdim=True)], -1).view(2, -1, rows, tags, tags + 1)
     reached = [first.unsqueeze(1).expand(2, rows, tags)]
     for block in both.transpose(0, 1).reshape(-1, 2 * rows, tags, tags + 1).unbind(0):
         leaving = torch.bmm(reached[-1].reshape(2 * rows, 1, tags), block).view(2, rows, tags + 1)
         reached.append(leaving[..., :tags] / leaving[..., tags:])
     return torch.cat(reached, 1)
+
+
+def _carry(steps: Tensor, cut: Tensor) -> Tensor:
+    """Multiply each block into one matrix, ``(2, pieces, K, K)``.
+
+    Entry ``[i, j]`` weighs all ways from tag i at the first word to tag j at the last one, without the weight of the
+    last; the greatest entry of each matrix is 1.
+    """
+    length, _, pieces, tags = cut.shape
+    matrices = torch.diag_embed(cut[0])
+    for t in range(1, length):
+        matrices = torch.bmm(matrices.view(2, pieces * tags, tags), steps).view(2, pieces, tags, tags)
+        if t < length - 1:
+            matrices.mul_(cut[t].unsqueeze(2))
+        matrices.div_(matrices.amax((2, 3), keepdim=True))
+    return matrices
