@@ -32,7 +32,7 @@ class LinearChainCRF(CRF):
     - Likelihoods and marginals are computed in float64, under autocast too, and rounded to the dtype of emissions and
       parameters, at least float32. Neither the order of the batch nor further padding changes a row's results.
     - CUDA is never waited for, except by ``decode``, which gives lists. Likelihoods and marginals there take scores
-      more than 150 below the greatest of their kind as 150 below it. Elsewhere, rows in which so great a gap makes
+      more than 120 below the greatest of their kind as 120 below it. Elsewhere, rows in which so great a gap makes
       messages underflow are found and computed again in log space.
     - Steps that break a tag scheme can be made illegal: their scores are lowered by 10,000. A row in which every
       sequence breaks the scheme still gets an answer, one with as few illegal steps as can be.

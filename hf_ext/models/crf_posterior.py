@@ -10,7 +10,7 @@ from torch import Tensor
 from .crf_recursions import block_size, run_recursions, runs_blocked
 from .crf_words import Words, sum_ranks
 
-GREATEST_GAP = 150.0  # nats; e^-150 four times over is still a normal float64
+GREATEST_GAP = 120.0  # nats; the least that messages make of it is e^-600, a normal float64
 
 
 class Scores(NamedTuple):
@@ -77,7 +77,7 @@ def find_posterior(
     start, step, end = (part.to(weights.dtype) for part in scores[1:])
     peak_start, peak_step, peak_end = start.amax(), step.amax(), end.amax()
     step = (step - peak_step).exp()
-    scale_every = 2 if bounded else 4  # bounded, a message shrinks by e^-300 a word at most; else it is looked after
+    scale_every = 2 if bounded else 4  # see bound_scores; if scores are not bounded, rows are looked after
     reached, norms = run_recursions(
         weights,
         torch.stack([(start - peak_start).exp(), (end - peak_end).exp()]),
@@ -112,10 +112,11 @@ def find_posterior(
 
 
 def bound_scores(scores: Scores) -> Scores:
-    """Lift every score that is more than 150 below the greatest of its kind and word to 150 below it.
+    """Lift every score that is more than 120 below the greatest of its kind and word to 120 below it.
 
-    No message can underflow in float64 then, so no row has to be looked at again. What is lifted had a share of
-    ``e^-150`` in anything, unless all sequences of a row are forced through it.
+    Nothing can underflow in float64 then, so no row has to be looked at again: between two scalings a message passes
+    two words and two transitions at most, and where both directions meet, five such gaps come together. What is lifted
+    had a share of ``e^-120`` in anything, unless all sequences of a row are forced through it.
     """
     emissions, start, transitions, end = scores
     return Scores(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from crf_cases import (
+    PARAMETERS,
     SHAPES,
+    all_paths,
     block_errors,
     brute_likelihood,
     build_case,
@@ -137,20 +139,20 @@ def test_bounded_scores_change_nothing_where_a_legal_way_exists():
 
 
 @pytest.mark.parametrize("blocked", [False, True])
-def test_bounded_scores_never_underflow(blocked):
-    """What CUDA computes: forced through -1e4 at every step and every word, it is brute force on the bounded scores."""
-    case = build_case(7, rows=3, width=5, num_tags=3, scale=400.0, forbid=0.8, drop=0.0)
-    parameters = [parameter.detach() for parameter in (case.crf.start_transitions, case.crf.transitions)]
-    scores = Scores(case.emissions, *parameters, case.crf.end_transitions.detach())
-    words = find_words(case.mask)
-    found = find_log_likelihood(scores, case.tags.clamp_min(0), words, bounded=True, blocked=blocked)
+@pytest.mark.parametrize("seed", range(40))
+def test_bounded_scores_never_underflow(blocked, seed):
+    """What CUDA computes where words and transitions contradict one another: brute force on the bounded scores."""
+    case = build_case(seed, rows=3, width=5, num_tags=2 + seed % 3, forbid=0.7, drop=0.0)
+    words, tags = find_words(case.mask), case.tags.clamp_min(0)
+    forbidden = torch.rand(case.emissions.shape, generator=torch.Generator().manual_seed(seed)) < 0.7
+    case.emissions[forbidden] = -1e4
+    scores = Scores(case.emissions, *(getattr(case.crf, name).detach() for name in PARAMETERS))
+    found = find_log_likelihood(scores, tags, words, bounded=True, blocked=blocked)
     bounded = bound_scores(scores)
     with torch.no_grad():
-        for parameter, value in zip(
-            case.crf.parameters(), (bounded.start, bounded.end, bounded.transitions), strict=True
-        ):
-            parameter.copy_(value)
-        expected = brute_likelihood(case.crf, bounded.emissions, case.tags.clamp_min(0), case.mask)
+        for name, value in zip(PARAMETERS, bounded[1:], strict=True):
+            getattr(case.crf, name).copy_(value)
+        expected = brute_likelihood(case.crf, bounded.emissions, tags, case.mask)
     torch.testing.assert_close(found, expected, rtol=0, atol=EXACT)
 
 
@@ -178,11 +180,7 @@ def test_blocks_give_what_word_by_word_gives(width, bounded):
 
 def test_marginals_in_blocks_are_those_word_by_word():
     case = build_case(1, rows=4, width=50, num_tags=5)
-    scores = Scores(
-        case.emissions,
-        *(p.detach() for p in (case.crf.start_transitions, case.crf.transitions)),
-        case.crf.end_transitions.detach(),
-    )
+    scores = Scores(case.emissions, *(getattr(case.crf, name).detach() for name in PARAMETERS))
     found = [find_marginals(scores, find_words(case.mask), blocked=blocked) for blocked in (False, True)]
     torch.testing.assert_close(*found, rtol=0, atol=1e-12)
 
@@ -219,8 +217,6 @@ def test_chain_probabilities_multiply_to_the_probability_of_a_span():
     case = build_case(4, rows=1, width=4, num_tags=3, drop=0.0)
     tags = torch.tensor([[0, 2, 1, 1]])
     alone, given_before = case.crf.chain_probabilities(case.emissions, tags)
-    from crf_cases import all_paths
-
     paths = all_paths(4, 3)
     chances = torch.softmax(path_scores(case.crf, case.emissions[0], paths), 0).detach()
     for first in range(4):
@@ -244,11 +240,7 @@ def test_unlikely_predecessors_still_have_successors():
     case = build_case(0, rows=1, width=3, num_tags=2, drop=0.0)
     with torch.no_grad():
         case.crf.transitions.copy_(torch.tensor([[0.0, -1e6], [-1e4, -1e4]]))
-    scores = Scores(
-        case.emissions,
-        *(p.detach() for p in (case.crf.start_transitions, case.crf.transitions)),
-        case.crf.end_transitions.detach(),
-    )
+    scores = Scores(case.emissions, *(getattr(case.crf, name).detach() for name in PARAMETERS))
     _, given_before = find_chain_probabilities(scores, torch.tensor([[1, 0, 0]]), find_words(case.mask))
     assert 0.0 < given_before[0, 1] <= 1.0
     assert_exact(probability_errors(case._replace(tags=torch.tensor([[1, 1, 0]]))))
