@@ -35,7 +35,9 @@ SCRATCH_DEFAULTS = {
     "learning_rate": 2e-3,
     "per_device_train_batch_size": 16,
     "per_device_eval_batch_size": 64,
-    "num_train_epochs": 15,
+    "num_train_epochs": 10,
+    "train_sampling_strategy": "group_by_length",
+    "rnn_hidden_size": 128,
     "classifier_dropout": 0.5,
 }
 

@@ -252,7 +252,7 @@ def test_a_document_of_many_windows_gets_every_tag(trained, tmp_path):
     flags = ["--model_name_or_path", trained / "out", "--do_eval", "--do_predict", *files_, "--max_seq_length", "24"]
     results = run(tmp_path, *flags)
     assert len(tags_of(tmp_path / "out")[0]) == len(words) > 24 * 10
-    assert results["eval"]["eval_f1"] == results["predict"]["predict_f1"] > 0.95
+    assert results["eval"]["eval_f1"] == results["predict"]["predict_f1"] > 0.8
     assert results["predict"]["predict_samples"] == 3
 
 
