@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers.utils import can_return_tuple
 
 from .configuration import DEFAULT_ALPHA, ExtConfig
+from .item_mean import mean_cross_entropy
 from .linear import GlorotLinear
 from .poolers import build_pooler
-from .schema import IGNORED_LABEL
 from .tagging_schema import TaggingSchema
-from .token_classification import ExtForTokenClassification, ReadWords, TaggerOutput, divide_by_items
+from .token_classification import ExtForTokenClassification, ReadWords, TaggerOutput
 
 
 class ExtForJointClassification(ExtForTokenClassification):
@@ -102,7 +101,7 @@ class ExtForJointClassification(ExtForTokenClassification):
         logits = self._classify(read)  # (B, S)
         losses: dict[str, Tensor] = {}
         if labels is not None and sentence_labels is not None:
-            losses["sentence_loss"] = sentence_loss(logits, sentence_labels, num_rows_in_batch)
+            losses["sentence_loss"] = mean_cross_entropy(logits, sentence_labels.reshape(-1), num_rows_in_batch)
             losses["tag_loss"] = self.tag_loss(read, labels, num_items_in_batch)
         return TaggerOutput(
             loss=self.join_losses(losses) if losses else None,
@@ -123,16 +122,3 @@ class ExtForJointClassification(ExtForTokenClassification):
             pooled = self.sentence_pooler(read.vectors, read.places.mask)
         logits = self.sentence_layer(self.word_dropout(pooled))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def sentence_loss(logits: Tensor, labels: Tensor, num_rows_in_batch: Tensor | int | None = None) -> Tensor:
-    """Sum the cross entropy of the sentences and divide by their number.
-
-    Args:
-        logits: Scores, shape ``(B, S)``.
-        labels: Label ids, -100 for rows that do not count, shape ``(B,)``.
-        num_rows_in_batch: The divisor; if missing, the number of labels here.
-    """
-    labels = labels.reshape(-1)
-    total = functional.cross_entropy(logits, labels, ignore_index=IGNORED_LABEL, reduction="sum")
-    return divide_by_items(total, labels, num_rows_in_batch)

@@ -16,6 +16,7 @@ from .character_encoder import CharacterEncoder, build_character_encoder, fit_wo
 from .character_encoder import init_weights as init_character_weights
 from .configuration import ExtConfig
 from .crf import LinearChainCRF
+from .item_mean import divide_by_items
 from .linear import GlorotLinear
 from .packing import build_rnn, run_packed
 from .schema import IGNORED_LABEL
@@ -249,20 +250,6 @@ class ExtForTokenClassification(ExtPreTrainedModel):
         if isinstance(module, LinearChainCRF):
             for weight in module.parameters():
                 init.uniform_(weight, -CRF_RANGE, CRF_RANGE)
-
-
-def divide_by_items(total: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor:
-    """Divide a summed loss by the number of items, 0 where there is none.
-
-    Args:
-        total: The sum over the items of this batch.
-        labels: Labels of any shape; those other than -100 are items.
-        num_items_in_batch: The divisor; if missing, the number of items here.
-    """
-    items = (labels != IGNORED_LABEL).sum() if num_items_in_batch is None else num_items_in_batch
-    if isinstance(items, Tensor):
-        items = items.to(total.device)
-    return total / (items + (items == 0))
 
 
 def _build_crf(config: ExtConfig) -> LinearChainCRF:

@@ -9,7 +9,8 @@ from tagger_factories import SENTENCE_LABELS, arguments, batch, build, padded, s
 from transformers import AutoModel
 
 from hf_ext.models.configuration import ExtConfig
-from hf_ext.models.joint_classification import ExtForJointClassification, sentence_loss
+from hf_ext.models.item_mean import mean_cross_entropy
+from hf_ext.models.joint_classification import ExtForJointClassification
 from hf_ext.models.tagger_loading import load_tagger
 
 POOLERS = ["cls", "mean", "max", "attention"]
@@ -91,7 +92,7 @@ def test_no_label_at_all_gives_zero_and_a_gradient_of_zero():
     loss.backward()
     assert loss == 0
     assert not any(weight.grad.any() for weight in model.parameters() if weight.grad is not None)
-    assert sentence_loss(torch.randn(2, 3), torch.tensor([-100, -100])) == 0
+    assert mean_cross_entropy(torch.randn(2, 3), torch.tensor([-100, -100])) == 0
 
 
 @pytest.mark.parametrize("encoder", [*FAMILIES, "scratch"])

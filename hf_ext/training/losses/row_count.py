@@ -13,7 +13,7 @@ from hf_ext.models.schema import IGNORED_LABEL
 from hf_ext.training.losses.scale import bare_model
 from hf_ext.training.watch.batch_rows import count_rows
 
-NUM_ROWS, ROW_LABELS = "num_rows_in_batch", "sentence_labels"
+NUM_ROWS, ROW_LABELS = "num_rows_in_batch", ("sentence_labels", "next_sentence_label")
 
 
 def tell_rows(trainer: Trainer, batches: list[Any]) -> None:
@@ -44,5 +44,5 @@ def tell_rows(trainer: Trainer, batches: list[Any]) -> None:
 
 
 def _labelled_rows(batch: Mapping[str, Any]) -> Tensor | int:
-    labels = batch.get(ROW_LABELS)
+    labels = next((batch[name] for name in ROW_LABELS if name in batch), None)
     return labels.ne(IGNORED_LABEL).sum() if isinstance(labels, Tensor) else count_rows(batch)
