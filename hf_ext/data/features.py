@@ -137,6 +137,7 @@ def make_features(
     overwrite: bool = False,
     num_workers: int | None = None,
     description: str | None = None,
+    batch_size: int = 1000,
 ) -> datasets.Dataset:
     """Encode all rows, or load what an earlier call has made of the same rows in the same way.
 
@@ -154,6 +155,7 @@ def make_features(
     return rows.map(
         encoder,
         batched=True,
+        batch_size=batch_size,
         remove_columns=rows.column_names,
         features=encoder.features(rows[0]),
         cache_file_name=str(cache_dir / f"features-{key[:32]}.arrow"),

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from hf_ext.data.arguments import DataArguments, split_names
 from hf_ext.data.delimited import open_delimited
 from hf_ext.data.encodings import TextFile
@@ -57,8 +60,8 @@ def open_rows(
         raise UserError(what, where=str(path), fix="check the path (a folder goes to --data_dir)")
     removed = frozenset(split_names(arguments.remove_columns))
     if extension == ".parquet":
-        return _open_parquet(path, removed)
-    if extension in (".json", ".jsonl") or (extension == ".txt" and _holds_json(path)):
+        return _parquet_rows(path, removed)
+    if extension in (".json", ".jsonl") or (extension == ".txt" and holds_json(path)):
         return open_json(path, extension, removed=removed, streaming=streaming)
     reader = open_delimited(path, extension, arguments, label_column=label_column)
     return replace(reader, columns=tuple(name for name in reader.columns if name not in removed))
@@ -104,7 +107,8 @@ def find_split_files(folder: str | Path) -> dict[str, Path]:
     return found
 
 
-def _holds_json(path: Path) -> bool:
+def holds_json(path: Path) -> bool:
+    """Whether the first line of a text file is a JSON object."""
     first = TextFile(path).first_line().strip()
     if not first.startswith("{"):
         return False
@@ -114,22 +118,26 @@ def _holds_json(path: Path) -> bool:
         return False
 
 
-def _open_parquet(path: Path, removed: frozenset[str]) -> RowReader:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a parquet file without reading its rows.
 
-    source = str(path)
+    Raises:
+        UserError: If it is none.
+    """
     try:
-        schema = pq.ParquetFile(path).schema_arrow
+        return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"not a parquet file ({error})", where=source, fix="check the file") from None
+        raise UserError(f"not a parquet file ({error})", where=str(path), fix="check the file") from None
 
-    kept = [field for field in schema if field.name not in removed]
+
+def _parquet_rows(path: Path, removed: frozenset[str]) -> RowReader:
+    source = str(path)
+    kept = [field for field in open_parquet(path).schema_arrow if field.name not in removed]
     names = [field.name for field in kept]
 
     def records() -> Iterator[tuple[int, Row]]:
         line = 0
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=PARQUET_BATCH, columns=names):
+        for batch in open_parquet(path).iter_batches(batch_size=PARQUET_BATCH, columns=names):
             for record in batch.to_pylist():
                 line += 1
                 yield line, {name: to_cell(value, name, f"{source}:{line}") for name, value in record.items()}

@@ -13,6 +13,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.features import describe_tokenizer
+from hf_ext.data.special_tokens import Frame, find_frame
 from hf_ext.data.tagging.windows import Window, plan_windows
 from hf_ext.errors import UserError
 from hf_ext.models.schema import IGNORED_LABEL
@@ -21,24 +22,6 @@ from hf_ext.models.tagging_schema import UNKNOWN_CHARACTER, TaggingSchema
 FORMAT_VERSION = 1  # raise it when the features of the same sentences change
 CUT_COLUMN, REPLACED_COLUMN = "_cut", "_replaced"  # counts of words, kept in the cache so that notes can be repeated
 LONGEST_WORD = 32  # characters that a character encoder sees of a word
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The special tokens around a single sequence.
-
-    Args:
-        before: Ids in front of the sequence.
-        after: Ids behind it.
-        types: Token types of the part before, of each token inside, and of the part behind; None without types.
-    """
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    types: tuple[tuple[int, ...], int, tuple[int, ...]] | None
-
-    def __len__(self) -> int:
-        return len(self.before) + len(self.after)
 
 
 @dataclass
@@ -81,12 +64,7 @@ class TaggingEncoder:
     @cached_property
     def frame(self) -> Frame:
         """The special tokens that the tokenizer puts around a sequence, found by trying."""
-        probe = self.tokenizer([["a"]], is_split_into_words=True)
-        inside = [i for i, word in enumerate(probe.word_ids(0)) if word is not None]
-        start, end = (inside[0], inside[-1] + 1) if inside else (len(probe.input_ids[0]),) * 2
-        ids, types = probe["input_ids"][0], probe["token_type_ids"][0] if "token_type_ids" in probe else None
-        parts = (tuple(types[:start]), types[start] if inside else 0, tuple(types[end:])) if types else None
-        return Frame(tuple(ids[:start]), tuple(ids[end:]), parts)
+        return find_frame(self.tokenizer)
 
     @property
     def capacity(self) -> int:

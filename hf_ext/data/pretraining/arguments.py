@@ -1,0 +1,171 @@
+"""Which text a pretraining run reads: flags of the official ``run_mlm.py`` first, then ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hf_ext.data.arguments import split_names
+
+BOUNDARIES = ("auto", "line", "empty_line", "section")
+MASKINGS = ("token", "whole_word", "span")
+PACKINGS = ("best_fit", "concat", "none")
+SENTENCE_PAIRS = ("none", "next_sentence", "sentence_order")
+
+
+@dataclass
+class PretrainingDataArguments:
+    """Where the text comes from, how it is cut into documents, and how documents become rows of masked tokens."""
+
+    dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub."})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
+    train_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "Training text: .txt .json .jsonl .csv .tsv .parquet, gzipped or not (not parquet). A file, a "
+            "folder (all files of these kinds in it), a pattern such as 'news/*.txt', or several, comma-separated."
+        },
+    )
+    validation_file: str | None = field(
+        default=None, metadata={"help": "Validation text, named in the same ways; unset holds some of it out."}
+    )
+    validation_split_percentage: float = field(
+        default=5.0,
+        metadata={
+            "help": "Percentage of the training documents held out for validation when no validation text is named: "
+            "whole documents, drawn with split_seed, not the head of the file. 0 holds none out."
+        },
+    )
+    split_seed: int = field(default=42, metadata={"help": "Seed of that draw, and of the order of the rows."})
+    text_column_name: str | None = field(
+        default=None, metadata={"help": "Column of the text in files of rows; unset: text, or another usual name."}
+    )
+    delimiter: str | None = field(
+        default=None, metadata={"help": "Cell separator of csv and tsv files; unset goes by the extension."}
+    )
+    quoting: str = field(
+        default="auto",
+        metadata={
+            "help": "Whether quotation marks enclose the cells of csv and tsv files: auto looks at the file.",
+            "choices": ["auto", "minimal", "none"],
+        },
+    )
+    data_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "A weight for each source of --train_file, comma-separated: training rows come in these "
+            "proportions, every row of every source at least once an epoch, those of the others again and again."
+        },
+    )
+    document_boundary: str = field(
+        default="auto",
+        metadata={
+            "help": "What a document is in a .txt file: a line, what stands between two empty lines (empty_line), or "
+            "a section, some 4,000 characters of neighbouring lines whatever is empty between them. auto is "
+            "empty_line where several lines stand together, else section. In files of rows a row is a document.",
+            "choices": list(BOUNDARIES),
+        },
+    )
+    line_by_line: bool = field(
+        default=False, metadata={"help": "The official flag for --document_boundary line with --packing none."}
+    )
+    drop_duplicates: bool = field(
+        default=False, metadata={"help": "Keep the first of training documents with the same text, before splitting."}
+    )
+    max_seq_length: int | None = field(
+        default=None,
+        metadata={"help": "Longest row in tokens, special tokens included. Unset: what the model takes, at most 1024."},
+    )
+    packing: str = field(
+        default="best_fit",
+        metadata={
+            "help": "How documents fill rows: best_fit cuts only those longer than a row, concat fills row after row "
+            "in the order of the text, none gives each document its own rows. No token is ever left out.",
+            "choices": list(PACKINGS),
+        },
+    )
+    pad_to_max_length: bool = field(
+        default=False, metadata={"help": "Pad every batch to max_seq_length instead of to its own longest row."}
+    )
+    sentence_pairs: str = field(
+        default="none",
+        metadata={
+            "help": "Rows of two segments with a label: next_sentence (half of the second ones are from another "
+            "document) or sentence_order (half are swapped). Needs a model with such a head.",
+            "choices": list(SENTENCE_PAIRS),
+        },
+    )
+    mlm_probability: float = field(default=0.15, metadata={"help": "Share of the tokens of a row that is masked."})
+    masking: str = field(
+        default="token",
+        metadata={"help": "What is masked together: a token, a whole word, or a span.", "choices": list(MASKINGS)},
+    )
+    max_span_length: int = field(default=10, metadata={"help": "Longest span in words, with --masking span."})
+    segmenter: str = field(
+        default="auto",
+        metadata={
+            "help": "What finds the words of Chinese documents, for whole words and spans: rjieba (pip install "
+            "hf_ext[zh]) or jieba; none takes the tokenizer's words; auto is rjieba if Chinese is found."
+        },
+    )
+    streaming: bool = field(
+        default=False, metadata={"help": "Read and tokenise training text while training; needs --max_steps."}
+    )
+    shuffle_buffer_size: int = field(default=10000, metadata={"help": "Streaming: rows shuffled among each other."})
+    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
+    overwrite_cache: bool = field(default=False, metadata={"help": "Read and tokenise again even if nothing changed."})
+    max_train_samples: int | None = field(default=None, metadata={"help": "Keep only the first n training rows."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mlm_probability < 1:
+            raise ValueError(f"--mlm_probability is a share between 0 and 1, got {self.mlm_probability}.")
+        if not 0 <= self.validation_split_percentage < 100:
+            raise ValueError(
+                f"--validation_split_percentage is between 0 and 100, got {self.validation_split_percentage}."
+            )
+        for name in ("max_seq_length", "max_span_length", "shuffle_buffer_size", "max_train_samples"):
+            self._check_positive(name)
+        self._check_positive("max_eval_samples")
+        for name, known in (
+            ("document_boundary", BOUNDARIES),
+            ("packing", PACKINGS),
+            ("sentence_pairs", SENTENCE_PAIRS),
+            ("masking", MASKINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"--{name} {getattr(self, name)!r} is not one of {', '.join(known)}.")
+        if self.line_by_line:
+            self.document_boundary, self.packing = "line", "none"
+        if self.streaming and self.has_sentence_pairs:
+            raise ValueError("--sentence_pairs draws from all documents; leave out --streaming.")
+        self._check_weights()
+
+    @property
+    def names_data(self) -> bool:
+        """Whether any source of text is given; otherwise the script takes the demo data."""
+        return any((self.dataset_name, self.train_file, self.validation_file))
+
+    @property
+    def has_sentence_pairs(self) -> bool:
+        """Whether rows are pairs of segments with a label."""
+        return self.sentence_pairs != "none"
+
+    @property
+    def weights(self) -> list[float]:
+        """The weights of the sources, none for rows as they come."""
+        return [float(weight) for weight in split_names(self.data_weights)]
+
+    def _check_positive(self, name: str) -> None:
+        count = getattr(self, name)
+        if count is not None and count < 1:
+            raise ValueError(f"--{name} must be at least 1, got {count}.")
+
+    def _check_weights(self) -> None:
+        try:
+            weights = self.weights
+        except ValueError:
+            raise ValueError(f"--data_weights are numbers, comma-separated, got {self.data_weights!r}.") from None
+        if any(not 0 < weight < float("inf") for weight in weights):
+            raise ValueError(f"--data_weights must be positive, got {self.data_weights}.")
+        if weights and not self.train_file:
+            raise ValueError("--data_weights weigh the sources of --train_file, which is not given.")

@@ -1,0 +1,137 @@
+"""All documents of some files as one table on disk, read once and kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from hf_ext.data.pretraining.arrow_files import load_table, write_table
+from hf_ext.data.pretraining.documents import Document, DocumentReader
+from hf_ext.errors import UserError
+
+FORMAT_VERSION = 1  # raise it when the documents of the same files change
+BATCH = 1000  # documents written at a time
+HASH_BYTES = 8
+FEATURES = datasets.Features(
+    {
+        "text": datasets.Value("string"),
+        "file": datasets.Value("int32"),
+        "line": datasets.Value("int64"),
+        "hash": datasets.Value("uint64"),
+    }
+)
+
+
+@dataclass
+class Corpus:
+    """Documents on disk.
+
+    Args:
+        documents: ``text``, ``file`` (place in ``files``), ``line`` and ``hash`` (of the text) of each.
+        files: Names of the files, for messages.
+        key: A hash of all that decides the documents.
+        notes: What a reader of the log should know, one sentence each.
+    """
+
+    documents: datasets.Dataset
+    files: list[str]
+    key: str
+    notes: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> np.ndarray:
+        """Give the numbers of a column, one a document."""
+        return np.asarray(self.documents.data.column(name).to_numpy())
+
+    def where(self, number: int) -> str:
+        """Give ``file:line`` of a document."""
+        document = self.documents[number]
+        return f"{self.files[document['file']]}:{document['line']}"
+
+
+def read_corpus(paths: Sequence[Path], reader: DocumentReader, *, cache_dir: Path, overwrite: bool = False) -> Corpus:
+    """Read all documents of some files in order, or load what an earlier call has read from the same content.
+
+    Args:
+        paths: The files.
+        reader: How they are read.
+        cache_dir: Where the table is kept.
+        overwrite: Read them again nevertheless.
+
+    Raises:
+        UserError: If a file cannot be read or has no text.
+    """
+    digest = hashlib.sha256(json.dumps([FORMAT_VERSION, *reader.state]).encode())
+    for path in paths:
+        digest.update(str(path).encode())
+        digest.update(_hash_file(path))
+    numbered = ((i, document) for i, path in enumerate(paths) for document in reader.read(path))
+    files = [str(path) for path in paths]
+    return _keep(numbered, files, digest.hexdigest()[:32], reader.notes, cache_dir=cache_dir, overwrite=overwrite)
+
+
+def read_hub_corpus(
+    source: str, rows: datasets.Dataset, reader: DocumentReader, *, cache_dir: Path, overwrite: bool = False
+) -> Corpus:
+    """Read the documents of a split of a Hub data set; the "line" of a row is its number from 1.
+
+    Raises:
+        UserError: If it has no text column, or no text.
+    """
+    state = [FORMAT_VERSION, *reader.state, source, rows._fingerprint]
+    key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]
+    column = reader.choose_column(rows.column_names, source)
+    cells = (cell for batch in rows.select_columns([column]).iter(BATCH) for cell in batch[column])
+    numbered = ((i, {column: cell}) for i, cell in enumerate(cells, 1))
+    documents = ((0, document) for document in reader.read_rows(numbered, source))
+    return _keep(documents, [source], key, reader.notes, cache_dir=cache_dir, overwrite=overwrite)
+
+
+def _keep(
+    documents: Iterable[tuple[int, Document]],
+    files: list[str],
+    key: str,
+    notes: list[str],
+    *,
+    cache_dir: Path,
+    overwrite: bool,
+) -> Corpus:
+    path = cache_dir / f"documents-{key}.arrow"
+    loaded = None if overwrite else load_table(path, key)
+    if loaded is None:
+        write_table(path, FEATURES, _batches(documents), notes)
+        loaded = load_table(path, key)
+    if loaded is None or not len(loaded[0]):
+        raise UserError("no text", where=", ".join(files[:3]), fix="check that these are the right files")
+    return Corpus(loaded[0], files, key, loaded[1])
+
+
+def _batches(documents: Iterable[tuple[int, Document]]) -> Iterator[dict[str, Any]]:
+    documents = iter(documents)
+    while batch := list(islice(documents, BATCH)):
+        yield {
+            "text": [document.text for _, document in batch],
+            "file": [file for file, _ in batch],
+            "line": [document.line for _, document in batch],
+            "hash": [hash_text(document.text) for _, document in batch],
+        }
+
+
+def hash_text(text: str) -> int:
+    """Give a number of 64 bits by which repeated texts are found."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=HASH_BYTES).digest(), "little")
+
+
+def _hash_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path), fix="check the file") from None
