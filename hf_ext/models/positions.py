@@ -1,4 +1,4 @@
-"""How long a sequence an encoder can take."""
+"""Which positions an encoder has, and where it begins to count."""
 
 from __future__ import annotations
 
@@ -12,9 +12,21 @@ def count_positions(model: PreTrainedModel) -> int | None:
     A tokenizer often claims more (or no limit at all), and a longer sequence ends in an index error within the first
     batch. Families that number positions from ``padding_idx + 1`` (RoBERTa and its kin) have that many fewer.
     """
-    counts = [
-        table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    return min((table.num_embeddings - _first(table) for table in _position_tables(model)), default=None)
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """Give the position of a first token: 0, or ``padding_idx + 1`` in RoBERTa and its kin."""
+    return max(map(_first, _position_tables(model)), default=0)
+
+
+def _position_tables(model: PreTrainedModel) -> list[nn.Embedding]:
+    return [
+        table
         for name, table in model.base_model.named_modules()
         if name.rpartition(".")[2] == "position_embeddings" and isinstance(table, nn.Embedding)
     ]
-    return min(counts, default=None)
+
+
+def _first(table: nn.Embedding) -> int:
+    return 0 if table.padding_idx is None else table.padding_idx + 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -22,7 +21,6 @@ from hf_ext.data.pretraining.replacement import replace_tokens
 IGNORED = -100
 
 
-@dataclass
 class MaskingCollator:
     """Pad each batch to its own longest row and hide some of its tokens, which the model is to predict.
 
@@ -48,6 +46,7 @@ class MaskingCollator:
         position_offset: The position of a first token: 0, or ``padding_idx + 1`` in RoBERTa and its kin.
         pad_to_multiple_of: Round the length up to a multiple of this many tokens, e.g. 8 for tensor cores.
         max_length: Pad every batch to this many tokens instead of its own longest row.
+        gives_positions: Give ``masked_positions``, which only a model that ``project_masked_only`` has changed takes.
 
     Returns:
         ``input_ids``, ``labels`` (-100 but at the tokens to predict) and, where the rows have them,
@@ -60,37 +59,44 @@ class MaskingCollator:
             missing.
     """
 
-    tokenizer: PreTrainedTokenizerBase
-    _: KW_ONLY
-    masking: str = "token"
-    probability: float = 0.15
-    seed: int = 42
-    max_span_length: int = 10
-    span_probability: float = 0.2
-    isolate_documents: bool = False
-    position_offset: int = 0
-    pad_to_multiple_of: int | None = None
-    max_length: int | None = None
-    _epoch: Tensor = field(init=False, repr=False, compare=False)
-    _special: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
-    _vocabulary: NDArray[np.int64] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check the settings and look up what the tokenizer has."""
-        if self.tokenizer.mask_token_id is None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        masking: str = "token",
+        probability: float = 0.15,
+        seed: int = 42,
+        max_span_length: int = 10,
+        span_probability: float = 0.2,
+        isolate_documents: bool = False,
+        position_offset: int = 0,
+        pad_to_multiple_of: int | None = None,
+        max_length: int | None = None,
+        gives_positions: bool = True,
+    ) -> None:
+        if tokenizer.mask_token_id is None:
             raise ValueError("the tokenizer has no mask token, so nothing can be masked.")
-        if self.masking not in MASKINGS:
-            raise ValueError(f"masking must be one of {', '.join(MASKINGS)}; got {self.masking!r}.")
-        for name in ("probability", "span_probability"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.max_span_length < 1:
-            raise ValueError(f"max_span_length must be at least 1 word, got {self.max_span_length}.")
-        ids = np.array(sorted(self.tokenizer.get_vocab().values()), dtype=np.int64)
-        self._special = np.zeros(ids[-1] + 1, dtype=bool)
-        self._special[self.tokenizer.all_special_ids] = True
-        self._vocabulary = ids[~self._special[ids]]
+        if masking not in MASKINGS:
+            raise ValueError(f"masking must be one of {', '.join(MASKINGS)}; got {masking!r}.")
+        for name, value in {"probability": probability, "span_probability": span_probability}.items():
+            if not 0 < value < 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {value}.")
+        if max_span_length < 1:
+            raise ValueError(f"max_span_length must be at least 1 word, got {max_span_length}.")
+        self.tokenizer = tokenizer
+        self.masking, self.probability, self.seed = masking, probability, seed
+        self.max_span_length, self.span_probability = max_span_length, span_probability
+        self.isolate_documents, self.position_offset = isolate_documents, position_offset
+        self.pad_to_multiple_of, self.max_length = pad_to_multiple_of, max_length
+        self.gives_positions = gives_positions
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        # looked up once: a tokenizer takes longer to say its mask token than we to mask ten rows
+        self._mask_token_id: int = tokenizer.mask_token_id
+        self._pad_token_id: int = tokenizer.pad_token_id or 0
+        ids = np.array(sorted(tokenizer.get_vocab().values()), dtype=np.int64)
+        self._special = np.zeros(ids[-1] + 1, dtype=bool)
+        self._special[tokenizer.all_special_ids] = True
+        self._vocabulary = ids[~self._special[ids]]
 
     @property
     def epoch(self) -> int:
@@ -107,14 +113,14 @@ class MaskingCollator:
             raise ValueError("the rows have no column 'row'; Trainer removes it unless remove_unused_columns is False.")
         lengths = np.array([len(row["input_ids"]) for row in rows])  # (B,)
         size = self._padded_length(int(lengths.max()))
-        tokens = _pad([row["input_ids"] for row in rows], lengths, size, fill=self.tokenizer.pad_token_id or 0)
+        tokens = _pad([row["input_ids"] for row in rows], lengths, size, fill=self._pad_token_id)
         keys = row_keys(self.seed, self.epoch, [int(row["row"]) for row in rows])
         chosen = self._choose(rows, tokens, lengths, keys)
         hidden = replace_tokens(
             tokens,
             np.flatnonzero(chosen),
             keys,
-            mask_token_id=self.tokenizer.mask_token_id,
+            mask_token_id=self._mask_token_id,
             vocabulary=self._vocabulary,
         )
         place = _Placing(lengths, size, left=self.tokenizer.padding_side == "left")
@@ -123,7 +129,8 @@ class MaskingCollator:
             segments = [row["token_type_ids"] for row in rows]
             batch["token_type_ids"] = place(_pad(segments, lengths, size, fill=self.tokenizer.pad_token_type_id))
         batch["labels"] = place(np.where(chosen, tokens, IGNORED))
-        batch["masked_positions"] = np.flatnonzero(batch["labels"] != IGNORED)  # (N,)
+        if self.gives_positions:
+            batch["masked_positions"] = np.flatnonzero(batch["labels"] != IGNORED)  # (N,)
         if "next_sentence_label" in rows[0]:
             batch["next_sentence_label"] = np.array([int(row["next_sentence_label"]) for row in rows])  # (B,)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
@@ -197,7 +204,7 @@ def _pad(sequences: Sequence[Any], lengths: NDArray[np.int64], size: int, *, fil
 
 def _flatten(sequences: Sequence[Any], kind: DTypeLike) -> NDArray[Any]:
     if not isinstance(sequences[0], list):
-        return np.concatenate([np.asarray(values, dtype=kind) for values in sequences])
+        return np.concatenate(sequences, dtype=kind, casting="unsafe")
     if kind is np.bool_:
         return np.frombuffer(b"".join(map(bytes, sequences)), dtype=np.bool_)
     return np.frombuffer(array("q", chain.from_iterable(sequences)), dtype=np.int64)

@@ -109,7 +109,7 @@ def choose_tokens(
     starts = units.words.ravel()[places]  # (B, T): along the circle
     first = np.flatnonzero(starts)
     row = np.repeat(np.arange(rows), starts.sum(axis=1))
-    length = np.diff(first, append=rows * size)
+    length = _distances(first, rows * size)
     total = maskable.sum(axis=1)
     budget = np.maximum(np.floor(probability * total + 0.5).astype(np.int64), np.minimum(total, 1))
     turn = scale(draw(keys, np.zeros(rows, dtype=np.int64), purpose=TURN), total)
@@ -129,7 +129,7 @@ def _lay_out(spans: Grid, maskable: Grid, keys: Keys) -> Numbers:
     first = np.flatnonzero(spans)
     row = np.repeat(np.arange(rows), spans.sum(axis=1))
     drawn = draw(keys[row], first - row * size, purpose=ORDER)
-    ranks = np.repeat(drawn, np.diff(first, append=rows * size)).reshape(rows, size)  # (B, T)
+    ranks = np.repeat(drawn, _distances(first, rows * size)).reshape(rows, size)  # (B, T)
     ranks = np.where(maskable, ranks >> np.uint64(1), ~np.uint64(0))
     columns = np.arange(size, dtype=np.uint64)
     return (np.sort((ranks & ~COLUMN) | columns, axis=1) & COLUMN).astype(np.int64)
@@ -151,6 +151,14 @@ def _correct(chosen: Grid, usable: Grid, *, length: Numbers, row: Numbers, budge
     empty = (np.add.reduceat(chosen.astype(np.int64), before) == 0) & (budget > 0)
     chosen[before[empty]] = True
     return chosen
+
+
+def _distances(first: Numbers, end: int) -> Numbers:
+    """Measure from each place to the next one, from the last one to the end."""
+    distances = np.empty_like(first)
+    np.subtract(first[1:], first[:-1], out=distances[:-1])
+    distances[-1] = end - first[-1]
+    return distances
 
 
 def _clean_starts(maskable: Grid, word_starts: Grid) -> Grid:
