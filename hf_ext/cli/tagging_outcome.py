@@ -48,7 +48,7 @@ class TaggingOutcome(Outcome[TaggingData]):
             self._write(data, predicted, merged)
 
     def _score(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> Metrics:
-        """Score what can be scored: sentences with tags the model has, and sentence labels it has."""
+        """Score what can be scored: sentences with tags the model has, and labels it has of sentences with words."""
         gold, metrics = data.tags("test"), {}
         if any(tags is not None for tags in gold):
             counts = EntityCounts(data.schema.scheme, data.schema.tags)
@@ -59,7 +59,8 @@ class TaggingOutcome(Outcome[TaggingData]):
         if merged.sentence_logits is not None:
             chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
             right = [None if tags is None else tags == found for tags, found in zip(gold, predicted, strict=True)]
-            metrics |= score_sentence_labels(data.sentence_labels("test"), chosen, right)
+            labels = zip(data.sentence_labels("test"), data.words("test"), strict=True)
+            metrics |= score_sentence_labels([label if words else None for label, words in labels], chosen, right)
         return metrics
 
     def _write(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> None:

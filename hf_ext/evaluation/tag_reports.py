@@ -26,6 +26,7 @@ from hf_ext.han import han_share
 from hf_ext.models.tag_schemes import Entity, entities
 from hf_ext.models.tagging_schema import TaggingSchema
 
+REPORT_FILE, ERROR_FILE = "entity_report.csv", "entity_errors.csv"
 TextSpans = tuple[str, Sequence[tuple[int, int]]]
 CONTEXT_WORDS = 10  # on either side
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for the old code page of the system
@@ -55,13 +56,15 @@ def write_tag_predictions(
     - ``predictions.txt``: the tags with blanks between them, a line a sentence, as the official script.
     - ``predictions.jsonl``: ``id``, ``words``, ``tags``, ``entities`` (``type``, ``start`` and ``end`` in words,
       half-open, ``text``; with probabilities ``confidence``; where the text is known ``start_char`` and ``end_char``);
-      of a joint model ``sentence_label`` and ``sentence_probability``, and ``gold_sentence_label`` where it is known.
+      of a joint model ``sentence_label`` and ``sentence_probability``, null for a sentence without words, of which it
+      has seen nothing, and ``gold_sentence_label`` where it is known.
     - ``predictions.conll``: word, true tag, predicted tag, with a blank between them; an empty line behind each
-      sentence. White space in a word is written ``_``. Without any true tags the column is missing; a sentence that
-      alone has none gets ``-``.
+      sentence. Without any true tags the column is missing; a sentence that alone has none gets ``-``.
     - ``entity_report.csv``, ``entity_errors.csv``: only with true tags, over the sentences that have them: the figures
       of each type and of all (``total``); and each mistake (see ``find_errors``) with the words around it. Both begin
-      with a byte order mark, and no cell starts a formula.
+      with a byte order mark, and no cell starts a formula. Without true tags those of an earlier run are removed.
+
+    In the two files whose columns stand between blanks, white space in a word or a tag is written ``_``.
 
     The confidence of an entity is the probability of its tags as a whole, ``P(y_s, ..., y_e)``: of a chain (CRF) that
     of the first times those of the others, each given the one before; of a softmax the product.
@@ -89,10 +92,10 @@ def write_tag_predictions(
     sentences = _sentences(
         schema, words=words, predicted=predicted, gold=gold, ids=ids, tag=tag_probabilities, chain=chain, spans=spans
     )
-    answers = _sentence_answers(schema, len(words), sentence_labels, sentence_logits)
+    answers = _sentence_answers(schema, words, sentence_labels, sentence_logits)
     scored = [sentence for sentence in sentences if sentence.gold is not None]
     contents = {
-        "predictions.txt": "".join(" ".join(sentence.tags) + "\n" for sentence in sentences),
+        "predictions.txt": "".join(" ".join(map(_solid, sentence.tags)) + "\n" for sentence in sentences),
         "predictions.jsonl": "".join(
             json.dumps({**sentence.as_json(), **answer}, ensure_ascii=False) + "\n"
             for sentence, answer in zip(sentences, answers, strict=True)
@@ -100,10 +103,12 @@ def write_tag_predictions(
         "predictions.conll": "".join(_as_conll(sentence, bool(scored)) for sentence in sentences),
     }
     if scored:
-        contents["entity_report.csv"] = _as_csv(REPORT_COLUMNS, _report_rows(schema.scheme, scored))
-        contents["entity_errors.csv"] = _as_csv(ERROR_COLUMNS, _error_rows(schema.scheme, scored))
+        contents[REPORT_FILE] = _as_csv(REPORT_COLUMNS, _report_rows(schema.scheme, scored))
+        contents[ERROR_FILE] = _as_csv(ERROR_COLUMNS, _error_rows(schema.scheme, scored))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in {REPORT_FILE, ERROR_FILE} - contents.keys():
+        (folder / name).unlink(missing_ok=True)  # beside these predictions they would pass for theirs
     return [write_atomically(folder / name, text) for name, text in contents.items()]
 
 
@@ -186,9 +191,13 @@ def _confidence(entity: Entity, tag: Sequence[float], chain: Sequence[float]) ->
 
 
 def _sentence_answers(
-    schema: TaggingSchema, number: int, gold: Sequence[str | None] | None, logits: ArrayLike | None
+    schema: TaggingSchema,
+    words: Sequence[Sequence[str]],
+    gold: Sequence[str | None] | None,
+    logits: ArrayLike | None,
 ) -> list[dict[str, Any]]:
     """Give what a joint model says of each sentence; nothing for other models."""
+    number = len(words)
     if logits is None:
         return [{} for _ in range(number)]
     scores = np.asarray(logits, dtype=np.float64)
@@ -201,7 +210,9 @@ def _sentence_answers(
     answers = []
     for i, chances in enumerate(softmax(scores)):
         best = int(chances.argmax())
-        answer = {"sentence_label": schema.sentence_labels[best], "sentence_probability": float(chances[best])}
+        answer: dict[str, Any] = dict.fromkeys(("sentence_label", "sentence_probability"))
+        if words[i]:
+            answer = {"sentence_label": schema.sentence_labels[best], "sentence_probability": float(chances[best])}
         if gold is not None and gold[i] is not None:
             answer["gold_sentence_label"] = gold[i]
         answers.append(answer)
@@ -211,11 +222,14 @@ def _sentence_answers(
 def _as_conll(sentence: _Sentence, with_gold: bool) -> str:
     lines = []
     for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        cells = ["_".join(word.split()) or "_"]  # no white space, never empty: one word, one line, its columns
-        if with_gold:
-            cells.append("-" if sentence.gold is None else sentence.gold[i])
-        lines.append(" ".join([*cells, tag]) + "\n")
+        cells = [word, *(["-" if sentence.gold is None else sentence.gold[i]] if with_gold else []), tag]
+        lines.append(" ".join(map(_solid, cells)) + "\n")
     return "".join(lines) + "\n"
+
+
+def _solid(cell: str) -> str:
+    """Write a cell without white space and never empty: one word, one line, its columns."""
+    return "_".join(cell.split()) or "_"
 
 
 def _report_rows(scheme: str, sentences: Iterable[_Sentence]) -> Iterator[list[Any]]:

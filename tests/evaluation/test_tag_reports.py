@@ -54,6 +54,21 @@ def test_five_files_with_true_tags_and_three_without(tmp_path):
     assert write(tmp_path / "c", gold=[None, None, None])[-1].name == names[-1]
 
 
+def test_reports_of_an_earlier_run_do_not_stay_beside_predictions_without_true_tags(tmp_path):
+    assert len(write(tmp_path, gold=GOLD)) == 5
+    write(tmp_path)
+    assert not list(tmp_path.glob("entity_*.csv"))
+
+
+def test_a_tag_with_a_blank_stays_one_tag_in_files_with_blanks_between_columns(tmp_path):
+    schema = TaggingSchema(("O", "B-full name", "I-full name"), "BIO")
+    tags = [["B-full name", "I-full name", "O"]]
+    write(tmp_path, schema, [["Ann", "Lee", "left"]], tags, gold=tags)
+    assert (tmp_path / "predictions.txt").read_text(encoding="utf-8") == "B-full_name I-full_name O\n"
+    assert read_conll(tmp_path)[0][0] == ["Ann", "B-full_name", "B-full_name"]
+    assert read_jsonl(tmp_path)[0]["entities"][0]["type"] == "full name"
+
+
 def test_the_official_text_file(tmp_path):
     write(tmp_path)
     assert (tmp_path / "predictions.txt").read_bytes() == b"".join(
@@ -265,6 +280,14 @@ def test_sentence_labels_stand_with_their_probability(tmp_path):
     assert (first["sentence_label"], first["gold_sentence_label"]) == ("=say", "ask")
     assert (second["sentence_label"], "gold_sentence_label" in second) == ("ask", False)
     assert [first["sentence_probability"], second["sentence_probability"]] == softmax(logits).max(1).tolist()
+
+
+def test_a_sentence_without_words_has_no_predicted_label(tmp_path):
+    labels, logits = ["ask", "ask"], np.array([[1.0, 3.0], [0.0, 0.0]])
+    write(tmp_path, JOINT, [["a"], []], [["O"], []], sentence_labels=labels, sentence_logits=logits)
+    second = read_jsonl(tmp_path)[1]
+    assert (second["sentence_label"], second["sentence_probability"]) == (None, None)
+    assert second["gold_sentence_label"] == "ask"
 
 
 # --- together ---------------------------------------------------------------------------------------------------------

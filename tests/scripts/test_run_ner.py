@@ -241,6 +241,16 @@ def test_intent_and_slots_are_learned_together(tmp_path):
     assert [row["sentence_label"] for row in rows_of(tmp_path / "again")] == [row["sentence_label"] for row in rows]
 
 
+def test_a_sentence_without_words_gets_no_label_and_costs_no_point(tmp_path):
+    for name, count in (("train", 60), ("test", 6)):
+        write_folder(tmp_path / "data" / name, [*english(count), ([], [], "work")])
+    flags = ("--do_train", "--do_predict", "--use_cpu", "--save_strategy", "no", *SCRATCH)
+    results = run(tmp_path, "--data_dir", tmp_path / "data", *flags)
+    assert results["predict"]["predict_sentence_accuracy"] == 1.0
+    assert rows_of(tmp_path / "out")[-1]["sentence_label"] is None
+    assert tags_of(tmp_path / "out")[-1] == []
+
+
 # --- long documents --------------------------------------------------------------------------------------------------
 
 
