@@ -38,28 +38,30 @@ def load_hub_splits(
 
 
 def load_hub_rows(
-    arguments: SourceArguments, *, cache_dir: str | None = None, token: str | None = None
-) -> dict[str, tuple[str, datasets.Dataset]]:
+    arguments: SourceArguments, *, cache_dir: str | None = None, token: str | None = None, streaming: bool = False
+) -> dict[str, tuple[str, Any]]:
     """Load ``--dataset_name`` and give its train, validation and test splits as they are, each with a name.
 
     Args:
         arguments: Name, configuration, split names and splits to leave out.
         cache_dir: Where the Hub's files are kept.
         token: Hub token for private data sets.
+        streaming: Whether to give ``IterableDataset``, read from the Hub as it is needed, instead of ``Dataset``.
 
     Raises:
         UserError: If the data set cannot be reached, or a split that was named is not in it.
     """
     name = str(arguments.dataset_name)
     try:
-        loaded = datasets.load_dataset(name, arguments.dataset_config_name, cache_dir=cache_dir, token=token)
+        more = {"streaming": True} if streaming else {}
+        loaded = datasets.load_dataset(name, arguments.dataset_config_name, cache_dir=cache_dir, token=token, **more)
     except (OSError, ValueError, RuntimeError) as error:  # a name that is not there, a wrong config, a failing script
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"the data set {name!r} cannot be loaded ({reason})",
             fix="check the name, the configuration and the network",
         ) from None
-    if not isinstance(loaded, datasets.DatasetDict):
+    if not isinstance(loaded, datasets.DatasetDict | datasets.IterableDatasetDict):
         raise UserError(f"the data set {name!r} has no splits", fix="choose another data set")
     removed = split_names(arguments.remove_splits)
     for split in removed:
@@ -69,7 +71,7 @@ def load_hub_rows(
     return {role: (f"{name}[{split}]", present[split]) for role, split in roles.items()}
 
 
-def _name_roles(arguments: SourceArguments, present: dict[Any, datasets.Dataset], name: str) -> dict[str, str]:
+def _name_roles(arguments: SourceArguments, present: dict[Any, Any], name: str) -> dict[str, str]:
     asked = {
         "train": arguments.train_split_name,
         "validation": arguments.validation_split_name,

@@ -138,6 +138,8 @@ class PretrainingDataArguments:
             self.document_boundary, self.packing = "line", "none"
         if self.streaming and self.has_sentence_pairs:
             raise ValueError("--sentence_pairs draws from all documents; leave out --streaming.")
+        if self.streaming and self.drop_duplicates:
+            raise ValueError("--drop_duplicates compares all documents; leave out --streaming.")
         self._check_weights()
 
     @property

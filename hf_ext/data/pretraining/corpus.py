@@ -15,11 +15,11 @@ import numpy as np
 
 from hf_ext.data.pretraining.arrow_files import load_table, write_table
 from hf_ext.data.pretraining.documents import Document, DocumentReader
+from hf_ext.data.pretraining.text_hashes import HeldOut, hash_text
 from hf_ext.errors import UserError
 
 FORMAT_VERSION = 1  # raise it when the documents of the same files change
 BATCH = 1000  # documents written at a time
-HASH_BYTES = 8
 FEATURES = datasets.Features(
     {
         "text": datasets.Value("string"),
@@ -56,7 +56,14 @@ class Corpus:
         return f"{self.files[document['file']]}:{document['line']}"
 
 
-def read_corpus(paths: Sequence[Path], reader: DocumentReader, *, cache_dir: Path, overwrite: bool = False) -> Corpus:
+def read_corpus(
+    paths: Sequence[Path],
+    reader: DocumentReader,
+    *,
+    cache_dir: Path,
+    overwrite: bool = False,
+    keep: HeldOut | None = None,
+) -> Corpus:
     """Read all documents of some files in order, or load what an earlier call has read from the same content.
 
     Args:
@@ -64,15 +71,18 @@ def read_corpus(paths: Sequence[Path], reader: DocumentReader, *, cache_dir: Pat
         reader: How they are read.
         cache_dir: Where the table is kept.
         overwrite: Read them again nevertheless.
+        keep: Which documents to keep; None for all.
 
     Raises:
         UserError: If a file cannot be read or has no text.
     """
-    digest = hashlib.sha256(json.dumps([FORMAT_VERSION, *reader.state]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT_VERSION, *reader.state, repr(keep)]).encode())
     for path in paths:
         digest.update(str(path).encode())
         digest.update(_hash_file(path))
     numbered = ((i, document) for i, path in enumerate(paths) for document in reader.read(path))
+    if keep is not None:
+        numbered = ((i, document) for i, document in numbered if keep.holds(document.text))
     files = [str(path) for path in paths]
     return _keep(numbered, files, digest.hexdigest()[:32], reader.notes, cache_dir=cache_dir, overwrite=overwrite)
 
@@ -94,6 +104,23 @@ def read_hub_corpus(
     return _keep(documents, [source], key, reader.notes, cache_dir=cache_dir, overwrite=overwrite)
 
 
+def keep_documents(source: str, documents: Iterable[Document], *, cache_dir: Path) -> Corpus:
+    """Write documents of a stream to disk, anew at each call, because what a stream holds can change unnoticed.
+
+    Args:
+        source: Where they come from.
+        documents: The documents.
+        cache_dir: Where the table is kept.
+
+    Raises:
+        UserError: If there is none.
+    """
+    name = hashlib.sha256(source.encode()).hexdigest()[:32]
+    kept = _keep(((0, document) for document in documents), [source], name, [], cache_dir=cache_dir, overwrite=True)
+    kept.key = hashlib.sha256(kept.column("hash").tobytes()).hexdigest()[:32]
+    return kept
+
+
 def _keep(
     documents: Iterable[tuple[int, Document]],
     files: list[str],
@@ -109,7 +136,7 @@ def _keep(
         write_table(path, FEATURES, _batches(documents), notes)
         loaded = load_table(path, key)
     if loaded is None or not len(loaded[0]):
-        raise UserError("no text", where=", ".join(files[:3]), fix="check that these are the right files")
+        raise UserError("no document is left", where=", ".join(files[:3]), fix="name more text")
     return Corpus(loaded[0], files, key, loaded[1])
 
 
@@ -122,11 +149,6 @@ def _batches(documents: Iterable[tuple[int, Document]]) -> Iterator[dict[str, An
             "line": [document.line for _, document in batch],
             "hash": [hash_text(document.text) for _, document in batch],
         }
-
-
-def hash_text(text: str) -> int:
-    """Give a number of 64 bits by which repeated texts are found."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=HASH_BYTES).digest(), "little")
 
 
 def _hash_file(path: Path) -> bytes:

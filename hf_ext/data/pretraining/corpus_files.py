@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_ext.data.arguments import split_names
 from hf_ext.data.files import EXTENSIONS, find_extension
+from hf_ext.data.pretraining.arguments import PretrainingDataArguments
 from hf_ext.errors import UserError
+
+NAMED_FILES = 3  # in a message
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,36 @@ def find_sources(entries: str, *, flag: str, without: Collection[Path] = ()) -> 
     if not sources:
         raise UserError(f"--{flag} names nothing", fix="name a file, a folder or a pattern")
     return sources
+
+
+def find_named_sources(arguments: PretrainingDataArguments) -> tuple[list[TextSource], list[TextSource]]:
+    """Find the sources of ``--train_file`` and of ``--validation_file``; files of the second are not in the first.
+
+    Raises:
+        UserError: If an entry has no file, or weights are not given for each source.
+    """
+    train: list[TextSource] = []
+    validation: list[TextSource] = []
+    if arguments.validation_file:
+        validation = find_sources(arguments.validation_file, flag="validation_file")
+    if arguments.train_file:
+        named = [path for source in validation for path in source.files]
+        train = find_sources(arguments.train_file, flag="train_file", without=named)
+    if arguments.weights and len(arguments.weights) != len(train):
+        what = f"--data_weights gives {len(arguments.weights)} weights for {len(train)} sources of --train_file"
+        raise UserError(what, fix="give each source one weight")
+    return train, validation
+
+
+def list_files(sources: Sequence[TextSource]) -> list[Path]:
+    """Give the files of all sources, none twice."""
+    return list(dict.fromkeys(path for source in sources for path in source.files))
+
+
+def describe_files(files: Sequence[str]) -> str:
+    """Name the first files, and count the others."""
+    more = len(files) - NAMED_FILES
+    return ", ".join(files[:NAMED_FILES]) + (f" and {more} more files" if more > 0 else "")
 
 
 def _find_source(name: str, flag: str, passed_over: Collection[Path]) -> TextSource:

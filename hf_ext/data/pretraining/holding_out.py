@@ -70,12 +70,3 @@ def hold_out(corpus: Corpus, kept: np.ndarray, *, percentage: float, seed: int, 
 def note_leak(shared: int, documents: int, remedy: str) -> str:
     """Say how many validation documents are training documents too."""
     return f"{shared} of {documents} validation documents occur in the training text too – {remedy}"
-
-
-def find_different(hashes: np.ndarray) -> np.ndarray:
-    """Give the number of the first document of every different text, ascending.
-
-    Texts are told apart by 64 bits: among ten million, two different ones are taken for the same once in 400,000 runs.
-    """
-    _, first = np.unique(hashes, return_index=True)
-    return np.sort(first)

@@ -1,10 +1,9 @@
-"""From flags to documents: find files, read them, leave out repeats, hold documents out, choose the segmenter."""
+"""From flags to documents: find files, read them, leave out repeats, hold some out, choose the segmenter."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +14,25 @@ from hf_ext.data.arguments import SourceArguments
 from hf_ext.data.hub import load_hub_rows
 from hf_ext.data.pretraining.arguments import PretrainingDataArguments
 from hf_ext.data.pretraining.corpus import Corpus, read_corpus, read_hub_corpus
-from hf_ext.data.pretraining.corpus_files import TextSource, find_sources
+from hf_ext.data.pretraining.corpus_files import TextSource, describe_files, find_named_sources, list_files
+from hf_ext.data.pretraining.document_splits import DocumentSplit, StreamedSplit
 from hf_ext.data.pretraining.documents import DocumentReader
-from hf_ext.data.pretraining.holding_out import Sides, find_different, hold_out, note_leak
-from hf_ext.data.pretraining.segmenters import DEFAULT_SEGMENTER, load_segmenter
-from hf_ext.data.pretraining.tokens import HEAD
+from hf_ext.data.pretraining.holding_out import hold_out, note_leak
+from hf_ext.data.pretraining.segmenters import choose_segmenter
+from hf_ext.data.pretraining.stream_preparation import prepare_stream
+from hf_ext.data.pretraining.text_hashes import find_different
 from hf_ext.errors import UserError
-from hf_ext.han import han_prevails
 
-NAMED_SOURCES = 3  # in a message
-SCRIPTS_SAMPLED = 2000  # documents looked at for Chinese
-
-
-@dataclass
-class DocumentSplit:
-    """The documents of one split.
-
-    Args:
-        name: ``train`` or ``validation``.
-        source: Where they come from, for messages.
-        corpus: The table that they stand in, perhaps among those of another split.
-        groups: Their numbers in it, ascending; a group for each source where sources are weighed, else one.
-        weights: Of the groups; empty for rows as they come.
-        segmenter: What finds the words of its Chinese documents; None takes the tokenizer's.
-    """
-
-    name: str
-    source: str
-    corpus: Corpus
-    groups: list[np.ndarray]
-    weights: list[float] = field(default_factory=list)
-    segmenter: str | None = None
-
-    def texts(self) -> Iterator[str]:
-        """Give the text of each document."""
-        for group in self.groups:
-            for batch in self.corpus.documents.select_columns("text").select(group).iter(batch_size=1000):
-                yield from batch["text"]
+SAMPLED = 2000  # documents looked at for Chinese
 
 
 @dataclass
 class Prepared:
     """What ``prepare`` has made; fields of ``PretrainingData``."""
 
-    splits: dict[str, DocumentSplit]
-    notes: list[str]
-    split_indices: dict[str, Any] | None
+    splits: dict[str, DocumentSplit | StreamedSplit]
+    notes: list[str] = field(default_factory=list)
+    split_indices: dict[str, Any] | None = None
 
 
 def prepare(
@@ -77,140 +49,139 @@ def prepare(
     """
     if not needs:
         raise ValueError("needs must name train, validation or both")
-    return _Preparation(arguments, needs, cache_dir, token).run()
+    if "train" in needs and not (arguments.train_file or arguments.dataset_name):
+        raise UserError("--do_train requires training text", fix="pass --train_file or --dataset_name")
+    documents = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "hf_ext"
+    if arguments.streaming:
+        splits, notes, indices = prepare_stream(arguments, needs=needs, cache_dir=documents, token=token)
+        return Prepared(splits, notes, indices)
+    preparation = _Preparation(arguments, needs, documents)
+    preparation.read(hub_cache=cache_dir, token=token)
+    return preparation.split()
 
 
 class _Preparation:
-    """The steps of ``prepare``, which share the flags, the sources and the notes."""
+    """The steps of ``prepare`` for text that is kept on disk, which share what has been read."""
 
-    def __init__(
-        self, arguments: PretrainingDataArguments, needs: Collection[str], cache_dir: str | None, token: str | None
-    ) -> None:
-        self.arguments, self.needs, self.token = arguments, needs, token
-        self.hub_cache = cache_dir
-        self.cache = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "hf_ext"
-        self.notes: list[str] = []
-        self.indices: dict[str, Any] | None = None
+    def __init__(self, arguments: PretrainingDataArguments, needs: Collection[str], cache_dir: Path) -> None:
+        self.arguments, self.needs, self.cache = arguments, needs, cache_dir
+        self.sources: list[TextSource] = []
+        self.train: Corpus | None = None
+        self.validation: Corpus | None = None
+        self.splits_train = arguments.validation_split_percentage > 0  # unless there is a validation text
+        self.made = Prepared({})
 
-    def run(self) -> Prepared:
-        train, validation, sources = self._read()
-        if "train" in self.needs and train is None:
-            raise UserError("--do_train requires training text", fix="pass --train_file or --dataset_name")
-        if "validation" in self.needs and validation is None and not self._splits(train):
+    def read(self, *, hub_cache: str | None, token: str | None) -> None:
+        """Read the validation text if it is needed, and the training text if it is needed or to be split."""
+        self.sources, held_out = find_named_sources(self.arguments)
+        if held_out:
+            self.splits_train = False
+            if "validation" in self.needs:
+                self.validation = self._read_files(held_out)
+        if self.sources:
+            if "train" in self.needs or self.splits_train:
+                self.train = self._read_files(self.sources)
+        elif self.arguments.dataset_name:
+            self._read_hub(hub_cache, token)
+        if "validation" in self.needs and self.validation is None and not (self.splits_train and self.train):
             fix = "pass --validation_file, or a --validation_split_percentage above 0"
             raise UserError("--do_eval requires validation text", fix=fix)
-        splits: dict[str, DocumentSplit] = {}
-        if train is not None:
-            sides = self._divide(train, validation, sources)
-            splits["train"] = self._training_split(train, sides.train, sources)
-            if validation is None and len(sides.validation):
-                splits["validation"] = DocumentSplit("validation", _name(train), train, [sides.validation])
-        if validation is not None:
-            numbers = np.arange(len(validation.documents))
-            splits["validation"] = DocumentSplit("validation", _name(validation), validation, [numbers])
-        wanted = {name: splits[name] for name in ("train", "validation") if name in self.needs}
-        for split in wanted.values():
-            split.segmenter = self._choose_segmenter(split.corpus)
-        return Prepared(wanted, list(dict.fromkeys(self.notes)), self.indices)
 
-    def _read(self) -> tuple[Corpus | None, Corpus | None, list[TextSource]]:
-        """Read the training text if this run needs it, or holds out of it, and the validation text if it needs it."""
-        arguments = self.arguments
-        train = validation = None
-        held: list[TextSource] = []
-        if arguments.validation_file:
-            held = find_sources(arguments.validation_file, flag="validation_file")
-        named = [path for source in held for path in source.files]
-        sources: list[TextSource] = []
-        if arguments.train_file:
-            sources = find_sources(arguments.train_file, flag="train_file", without=named)
-        if arguments.weights and len(arguments.weights) != len(sources):
-            what = f"--data_weights gives {len(arguments.weights)} weights for {len(sources)} sources of --train_file"
-            raise UserError(what, fix="give each source one weight")
-        if arguments.dataset_name and not sources:
-            train, validation = self._read_hub()
-        if held:
-            validation = self._read_files(held) if "validation" in self.needs else None
-        if sources and ("train" in self.needs or not held):
-            train = self._read_files(sources)
-        return train, validation, sources
+    def split(self) -> Prepared:
+        splits: dict[str, DocumentSplit] = {}
+        if self.train is not None:
+            kept = self._different(self.train)
+            held_out = self._hold_out(self.train, kept)
+            splits["train"] = self._training_split(self.train, np.setdiff1d(kept, held_out, assume_unique=True))
+            splits["validation"] = _whole(self.train, held_out)
+        if self.validation is not None:
+            splits["validation"] = _whole(self.validation, np.arange(len(self.validation.documents)))
+            self._note_leaks(self.validation, splits.get("train"))
+        for name in ("train", "validation"):
+            if name in self.needs:
+                split = self.made.splits[name] = splits[name]
+                asked = self.arguments
+                split.segmenter = choose_segmenter(asked.segmenter, asked.masking, _sample(split.corpus))
+        self.made.notes = list(dict.fromkeys(self.made.notes))
+        return self.made
 
     def _read_files(self, sources: Sequence[TextSource]) -> Corpus:
-        files = list(dict.fromkeys(path for source in sources for path in source.files))
         reader = DocumentReader.from_arguments(self.arguments)
-        corpus = read_corpus(files, reader, cache_dir=self.cache, overwrite=self.arguments.overwrite_cache)
-        self.notes += corpus.notes
+        overwrite = self.arguments.overwrite_cache
+        corpus = read_corpus(list_files(sources), reader, cache_dir=self.cache, overwrite=overwrite)
+        self.made.notes += corpus.notes
         return corpus
 
-    def _read_hub(self) -> tuple[Corpus | None, Corpus | None]:
-        named = SourceArguments(
-            dataset_name=self.arguments.dataset_name, dataset_config_name=self.arguments.dataset_config_name
-        )
-        found = load_hub_rows(named, cache_dir=self.hub_cache, token=self.token)
-        corpora: list[Corpus | None] = []
-        for role in ("train", "validation"):
-            corpus = None
-            if role in found:
-                source, rows = found[role]
-                reader = DocumentReader.from_arguments(self.arguments)
-                overwrite = self.arguments.overwrite_cache
-                corpus = read_hub_corpus(source, rows, reader, cache_dir=self.cache, overwrite=overwrite)
-                self.notes += corpus.notes
-            corpora.append(corpus)
-        return corpora[0], corpora[1]
+    def _read_hub(self, hub_cache: str | None, token: str | None) -> None:
+        asked = self.arguments
+        named = SourceArguments(dataset_name=asked.dataset_name, dataset_config_name=asked.dataset_config_name)
+        found = load_hub_rows(named, cache_dir=hub_cache, token=token)
+        if "train" not in found:
+            raise UserError(f"the data set {asked.dataset_name!r} has no training split", fix="choose another one")
+        if "validation" in found and not asked.validation_file:
+            self.splits_train = False
+            if "validation" in self.needs:
+                self.validation = self._read_hub_rows(*found["validation"])
+        if "train" in self.needs or self.splits_train:
+            self.train = self._read_hub_rows(*found["train"])
 
-    def _splits(self, train: Corpus | None) -> bool:
-        return train is not None and self.arguments.validation_split_percentage > 0
+    def _read_hub_rows(self, source: str, rows: datasets.Dataset) -> Corpus:
+        reader = DocumentReader.from_arguments(self.arguments)
+        overwrite = self.arguments.overwrite_cache
+        corpus = read_hub_corpus(source, rows, reader, cache_dir=self.cache, overwrite=overwrite)
+        self.made.notes += corpus.notes
+        return corpus
 
-    def _divide(self, train: Corpus, validation: Corpus | None, sources: Sequence[TextSource]) -> Sides:
-        arguments, source = self.arguments, _name(train)
+    def _different(self, train: Corpus) -> np.ndarray:
         hashes = train.column("hash")
-        kept = np.arange(len(hashes))
-        if arguments.drop_duplicates:
-            kept = find_different(hashes)
-            if len(kept) < len(hashes):
-                self.notes.append(f"{source}: {len(hashes) - len(kept)} repeated documents left out")
-        if validation is not None:
-            theirs = validation.column("hash")
-            shared = int(np.isin(theirs, hashes[kept]).sum())
-            if shared:
-                self.notes.append(note_leak(shared, len(theirs), "leave them out of one of the two"))
-            return Sides(kept, kept[:0])
-        if not self._splits(train) or arguments.validation_file or (len(kept) < 2 and "validation" not in self.needs):
-            return Sides(kept, kept[:0])
-        percentage, seed = arguments.validation_split_percentage, arguments.split_seed
-        source_of = _source_of_files(train, sources)
-        sides = hold_out(train, kept, percentage=percentage, seed=seed, source_of=source_of)
-        self.notes += [f"{source}: {note}" for note in sides.notes]
-        self.indices = sides.to_json(train, percentage, seed)
-        return sides
+        if not self.arguments.drop_duplicates:
+            return np.arange(len(hashes))
+        kept = find_different(hashes)
+        if len(kept) < len(hashes):
+            self.made.notes.append(f"{_name(train)}: {len(hashes) - len(kept)} repeated documents left out")
+        return kept
 
-    def _training_split(self, train: Corpus, numbers: np.ndarray, sources: Sequence[TextSource]) -> DocumentSplit:
+    def _hold_out(self, train: Corpus, kept: np.ndarray) -> np.ndarray:
+        asked = self.arguments
+        if not self.splits_train or (len(kept) < 2 and "validation" not in self.needs):
+            return kept[:0]
+        percentage, seed = asked.validation_split_percentage, asked.split_seed
+        sides = hold_out(train, kept, percentage=percentage, seed=seed, source_of=_source_of_files(train, self.sources))
+        self.made.notes += [f"{_name(train)}: {note}" for note in sides.notes]
+        self.made.split_indices = sides.to_json(train, percentage, seed)
+        return sides.validation
+
+    def _training_split(self, train: Corpus, numbers: np.ndarray) -> DocumentSplit:
         weights = self.arguments.weights
         if not weights:
             return DocumentSplit("train", _name(train), train, [numbers])
-        owners = _source_of_files(train, sources)[train.column("file")[numbers]]
-        groups = [numbers[owners == i] for i in range(len(sources))]
-        for source, group in zip(sources, groups, strict=True):
+        owners = _source_of_files(train, self.sources)[train.column("file")[numbers]]
+        groups = [numbers[owners == i] for i in range(len(self.sources))]
+        for source, group in zip(self.sources, groups, strict=True):
             if not len(group):
-                what = "has no training document left (repeats are left out, and files named twice count once)"
+                what = "has no training document left (repeats may be left out, and a file named twice counts once)"
                 raise UserError(what, where=source.name, fix="leave it out of --train_file and --data_weights")
         return DocumentSplit("train", _name(train), train, groups, weights)
 
-    def _choose_segmenter(self, corpus: Corpus) -> str | None:
-        """Choose what finds the words of Chinese documents: nothing where tokens are masked one by one."""
-        name = self.arguments.segmenter
-        if self.arguments.masking == "token" or name == "none":
-            return None
-        if name == "auto":
-            step = max(1, len(corpus.documents) // SCRIPTS_SAMPLED)
-            sample = range(0, len(corpus.documents), step)
-            texts = (text[:HEAD] for text in corpus.documents.select(sample)["text"])
-            if not any(han_prevails([text]) for text in islice(texts, SCRIPTS_SAMPLED)):
-                return None
-            name = DEFAULT_SEGMENTER
-        load_segmenter(name)
-        return name
+    def _note_leaks(self, validation: Corpus, train: DocumentSplit | None) -> None:
+        if train is not None:
+            seen, theirs = train.corpus.column("hash")[np.concatenate(train.groups)], validation.column("hash")
+            shared = int(np.isin(theirs, seen).sum())
+            if shared:
+                self.made.notes.append(note_leak(shared, len(theirs), "leave them out of one of the two"))
+
+
+def _whole(corpus: Corpus, numbers: np.ndarray) -> DocumentSplit:
+    return DocumentSplit("validation", _name(corpus), corpus, [numbers])
+
+
+def _name(corpus: Corpus) -> str:
+    return describe_files(corpus.files)
+
+
+def _sample(corpus: Corpus) -> Iterator[str]:
+    step = max(1, len(corpus.documents) // SAMPLED)
+    yield from corpus.documents.select(range(0, len(corpus.documents), step))["text"]
 
 
 def _source_of_files(corpus: Corpus, sources: Sequence[TextSource]) -> np.ndarray:
@@ -220,8 +191,3 @@ def _source_of_files(corpus: Corpus, sources: Sequence[TextSource]) -> np.ndarra
         for path in source.files:
             owners.setdefault(str(path), i)
     return np.array([owners.get(file, 0) for file in corpus.files])
-
-
-def _name(corpus: Corpus) -> str:
-    more = len(corpus.files) - NAMED_SOURCES
-    return ", ".join(corpus.files[:NAMED_SOURCES]) + (f" and {more} more files" if more > 0 else "")

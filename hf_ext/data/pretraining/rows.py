@@ -92,14 +92,15 @@ def build_rows(
         of_rows = np.add.reduceat(lengths, np.cumsum(counts) - counts)
         numbers = np.arange(first, first + len(rows))
         yield {
-            "input_ids": _lists(marked >> 1, of_rows),
-            "word_starts": _lists((marked & 1).astype(bool), of_rows),
-            "document_lengths": _lists(lengths.astype(np.int32), counts),
+            "input_ids": as_lists(marked >> 1, of_rows),
+            "word_starts": as_lists((marked & 1).astype(bool), of_rows),
+            "document_lengths": as_lists(lengths.astype(np.int32), counts),
             "row": -1 - numbers if held_out else numbers,
             FIRST_DOCUMENT: plan.document[begins[rows]],
         }
 
 
-def _lists(values: np.ndarray, lengths: np.ndarray) -> pa.ListArray:
+def as_lists(values: np.ndarray, lengths: np.ndarray) -> pa.ListArray:
+    """Cut values into lists of the given lengths."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, values)

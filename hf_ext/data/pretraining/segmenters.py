@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hf_ext.errors import UserError, did_you_mean
+from hf_ext.han import han_prevails
 
 Segmenter = Callable[[str], list[str]]
 
+HEAD = 200  # characters by which the script of a document is told
 EXTRA = "hf_ext[zh]"
 DEFAULT_SEGMENTER = "rjieba"
 
@@ -34,6 +36,35 @@ def load_segmenter(name: str) -> Segmenter:
             f"words of Chinese text are found by the package {name}, which is not installed",
             fix=f"run `pip install '{package}'`, or pass --segmenter none or --masking token",
         ) from None
+
+
+def choose_segmenter(name: str, masking: str, texts: Iterable[str]) -> str | None:
+    """Choose what finds the words of Chinese documents, and see that it is installed.
+
+    Args:
+        name: ``--segmenter``.
+        masking: ``--masking``; nothing is needed where tokens are masked one by one.
+        texts: Some documents, among which Chinese is looked for.
+
+    Returns:
+        A name of ``SEGMENTERS``, or None where the tokenizer's words will do.
+
+    Raises:
+        UserError: As ``load_segmenter``.
+    """
+    if masking == "token" or name == "none":
+        return None
+    if name == "auto":
+        if not any(is_chinese(text) for text in texts):
+            return None
+        name = DEFAULT_SEGMENTER
+    load_segmenter(name)
+    return name
+
+
+def is_chinese(text: str) -> bool:
+    """Whether the beginning of a document is mostly Han script."""
+    return han_prevails([text[:HEAD]])
 
 
 def _load_rjieba() -> Segmenter:

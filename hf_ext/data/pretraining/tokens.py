@@ -16,13 +16,11 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.features import describe_tokenizer
-from hf_ext.data.pretraining.segmenters import Segmenter, load_segmenter
+from hf_ext.data.pretraining.segmenters import Segmenter, is_chinese, load_segmenter
 from hf_ext.data.pretraining.sentences import find_sentences
 from hf_ext.errors import UserError
-from hf_ext.han import han_prevails
 
 FORMAT_VERSION = 1  # raise it when the tokens of the same documents change
-HEAD = 200  # characters by which the script of a document is told
 CHUNK = 1_000_000  # characters tokenised at a time
 
 
@@ -87,7 +85,7 @@ class TokenEncoder:
         A token that holds the end of one word and the beginning of the next begins the first one; what remains of the
         next goes on with it. So words are never finer than tokens.
         """
-        if self.segmenter is not None and han_prevails([text[:HEAD]]):
+        if self.segmenter is not None and is_chinese(text):
             return self._segmented_starts(text, encoding)
         words = encoding.word_ids
         starts = np.ones(len(words), dtype=bool)
