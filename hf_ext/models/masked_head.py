@@ -257,7 +257,7 @@ def _has_modules(model: nn.Module, names: tuple[str, ...]) -> bool:
 
 
 @functools.cache
-def _put_in_front(front: type[MaskedHead], stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
+def _put_in_front(front: Any, stock: Any) -> Any:
     """Make a subclass of both under the stock name, which is what transformers writes into ``config.json``."""
     names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__, "__doc__": stock.__doc__}
     return type(stock.__name__, (front, stock), names)

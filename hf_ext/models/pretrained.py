@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from .base import align_weights
+from .checkpoint_arguments import CheckpointArguments
 from .configuration import ExtConfig
-from .encoder_arguments import EncoderArguments
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 POOLING_LAYER = "pooler."
 
 
-def load_config(arguments: EncoderArguments) -> PreTrainedConfig | None:
+def load_config(arguments: CheckpointArguments) -> PreTrainedConfig | None:
     """Read the configuration of the model that the flags name.
 
     Returns:
@@ -35,7 +35,19 @@ def load_config(arguments: EncoderArguments) -> PreTrainedConfig | None:
         if arguments.config_name:
             raise ValueError("--config_name says nothing without --model_name_or_path, which is missing.")
         return None
-    name = arguments.config_name or arguments.model_name_or_path
+    return read_config(arguments, arguments.config_name or arguments.model_name_or_path)
+
+
+def read_config(arguments: CheckpointArguments, name: str) -> PreTrainedConfig:
+    """Read the configuration at a place.
+
+    Args:
+        arguments: How the Hub is asked.
+        name: A folder, or a name on the Hub.
+
+    Raises:
+        ValueError: In one line, if there is no readable configuration at that place.
+    """
     _check_place(name)
     try:
         return AutoConfig.from_pretrained(name, **_hub_arguments(arguments))
@@ -43,7 +55,7 @@ def load_config(arguments: EncoderArguments) -> PreTrainedConfig | None:
         raise ValueError(_explain(name, error, what="configuration")) from error
 
 
-def load_weights(model_class: Any, arguments: EncoderArguments, config: PreTrainedConfig) -> PreTrainedModel:
+def load_weights(model_class: Any, arguments: CheckpointArguments, config: PreTrainedConfig) -> PreTrainedModel:
     """Load the weights of the checkpoint that the flags name; a head that it lacks starts fresh.
 
     Args:
@@ -54,6 +66,13 @@ def load_weights(model_class: Any, arguments: EncoderArguments, config: PreTrain
     Raises:
         ValueError: In one line, if the weights cannot be read, are not all of the encoder's, or differ in size.
     """
+    return load_and_compare(model_class, arguments, config)[0]
+
+
+def load_and_compare(
+    model_class: Any, arguments: CheckpointArguments, config: PreTrainedConfig
+) -> tuple[PreTrainedModel, list[str]]:
+    """Load weights as ``load_weights`` does, and give the names of those that start fresh beside the model."""
     name = arguments.model_name_or_path
     options = _hub_arguments(arguments)
     if arguments.attn_implementation:
@@ -70,12 +89,12 @@ def load_weights(model_class: Any, arguments: EncoderArguments, config: PreTrain
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ValueError(_explain(str(name), error, what="weights")) from error
-    _check_loaded(model, info, arguments)
+    fresh = _check_loaded(model, info, arguments)
     align_weights(model)
-    return model
+    return model, fresh
 
 
-def check_family(arguments: EncoderArguments, config: PreTrainedConfig, family: str) -> None:
+def check_family(arguments: CheckpointArguments, config: PreTrainedConfig, family: str) -> None:
     """Compare the family that a short name such as ``bert_cnn`` begins with to that of the checkpoint.
 
     Raises:
@@ -95,7 +114,7 @@ def head_labels(config: Any) -> list[str]:
 
 
 def compare_labels(
-    arguments: EncoderArguments, saved: Sequence[str], wanted: Sequence[str], *, kind: str = "labels"
+    arguments: CheckpointArguments, saved: Sequence[str], wanted: Sequence[str], *, kind: str = "labels"
 ) -> None:
     """Mention a trained head that goes on for labels of other names.
 
@@ -154,7 +173,7 @@ def _explain(name: str, error: Exception, *, what: str) -> str:
     return f"the {what} of {name!r} cannot be loaded: {' '.join(str(error).split())}"
 
 
-def _hub_arguments(arguments: EncoderArguments) -> dict[str, Any]:
+def _hub_arguments(arguments: CheckpointArguments) -> dict[str, Any]:
     return {
         "cache_dir": arguments.cache_dir,
         "revision": arguments.model_revision,
@@ -163,8 +182,8 @@ def _hub_arguments(arguments: EncoderArguments) -> dict[str, Any]:
     }
 
 
-def _check_loaded(model: PreTrainedModel, info: Mapping[str, Any], arguments: EncoderArguments) -> None:
-    """Refuse an encoder that is not wholly the checkpoint's; a fresh head is normal."""
+def _check_loaded(model: PreTrainedModel, info: Mapping[str, Any], arguments: CheckpointArguments) -> list[str]:
+    """Refuse an encoder that is not wholly the checkpoint's; a fresh head is normal, and its weights are named."""
     prefix = f"{model.base_model_prefix}."
     mismatched = {key: (tuple(saved), tuple(wanted)) for key, saved, wanted in info["mismatched_keys"]}
     lacking = [
@@ -186,14 +205,16 @@ def _check_loaded(model: PreTrainedModel, info: Mapping[str, Any], arguments: En
     fresh = sorted({*info["missing_keys"], *mismatched})
     if fresh:
         logger.info("%d weights start fresh: %s", len(fresh), ", ".join(fresh))
+    return fresh
 
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Keep back transformers' table of fresh weights; ``_check_loaded`` reads the same facts."""
+    """Keep back what transformers says of fresh weights; ``_check_loaded`` reads the same facts."""
 
     def is_other(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
+        # without a head there is nothing that could be tied, which transformers takes for a damaged file
+        return not any(said in record.getMessage() for said in ("LOAD REPORT", "This checkpoint seem corrupted"))
 
     reporter = logging.getLogger("transformers.modeling_utils")
     reporter.addFilter(is_other)
