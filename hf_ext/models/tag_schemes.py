@@ -30,6 +30,18 @@ _LETTERS = {
 }
 _CLOSED = ("BIOES", "BILOU", "BMES")  # schemes that mark the last word of an entity
 _PREFIXED = re.compile(r"([BIELSUM])(?:[-_](.+))?", re.DOTALL)
+_MISWRITTEN = (
+    re.compile(r"(?P<letter>[bim])[-_](?P<type>.+)", re.DOTALL),
+    re.compile(r"(?P<type>.+)[-_](?P<letter>[BIM])", re.DOTALL),
+)
+
+
+class SchemeError(ValueError):
+    """Tags that no scheme explains; ``tag`` is one that does not fit."""
+
+    def __init__(self, message: str, tag: str) -> None:
+        super().__init__(message)
+        self.tag = tag
 
 
 class Entity(NamedTuple):
@@ -93,13 +105,15 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> str:
 
     The rule, first match wins:
 
-    1. a tag without a prefix (``PER``): IO; an error if typed prefixes (``B-LOC``) stand beside it;
+    1. a tag without a prefix (``PER``): IO; an error if typed prefixes (``B-LOC``) stand beside it, or if the tags look
+       like prefixed ones written otherwise (``b-PER`` and ``i-PER``, ``PER-B`` and ``PER-I``);
     2. the letter M: BMES; L or U: BILOU; E or S: BIOES (also where only B, E, S and O occur, which BMES would share);
     3. B and I only: IOB1 if more words break BIO (an I that continues nothing) than break IOB1 (a B that separates
        nothing), else BIO. So tags without any B are IOB1, and a set that fits both (or has nothing but O) is BIO.
 
     Raises:
-        ValueError: If letters of several schemes are mixed, or E or L occurs without any B (IOE is not read).
+        SchemeError: If it is none of them, letters of several schemes are mixed, or E or L occurs without any B (IOE is
+            not read).
     """
     pairs: Counter[tuple[str, str]] = Counter()
     for tags in sentences:
@@ -115,7 +129,8 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> str:
     if plain:
         typed = [tag for tag in prefixed.values() if len(tag) > 1]
         if typed:
-            raise ValueError(f"tags with and without a prefix are mixed: {typed[0]!r} and {plain[0]!r}.")
+            raise SchemeError(f"tags with and without a prefix are mixed: {typed[0]!r} and {plain[0]!r}.", plain[0])
+        _refuse_miswritten(plain)
         return "IO"
     letters = set(prefixed)
     for marks, scheme in (({"M"}, "BMES"), ({"L", "U"}, "BILOU"), ({"E", "S"}, "BIOES")):
@@ -288,8 +303,22 @@ def _checked(prefixed: dict[str, str], scheme: str, marks: set[str]) -> str:
     foreign = [tag for letter, tag in prefixed.items() if letter not in _LETTERS[scheme]]
     if foreign:
         own = next(tag for letter, tag in prefixed.items() if letter in marks)
-        raise ValueError(f"letters of several tag schemes are mixed: {own!r} is {scheme}, {foreign[0]!r} is not.")
+        message = f"letters of several tag schemes are mixed: {own!r} is {scheme}, {foreign[0]!r} is not."
+        raise SchemeError(message, foreign[0])
     ends = [tag for letter, tag in prefixed.items() if _LETTERS[scheme][letter] == "E"]
     if ends and "B" not in prefixed:
-        raise ValueError(f"the tag {ends[0]!r} ends entities that no B begins; the IOE schemes are not read.")
+        message = f"the tag {ends[0]!r} ends entities that no B begins; the IOE schemes are not read."
+        raise SchemeError(message, ends[0])
     return scheme
+
+
+def _refuse_miswritten(plain: Sequence[str]) -> None:
+    """Refuse tags that IO would take for types although they begin and continue one."""
+    for form in _MISWRITTEN:
+        first: dict[str, tuple[str, str]] = {}  # by type: the letter and the whole tag
+        for found in filter(None, map(form.fullmatch, plain)):
+            letter = found["letter"].upper()
+            before = first.setdefault(found["type"], (letter, found[0]))
+            if "B" in (before[0], letter) and before[0] != letter:
+                what = f"the tags {before[1]!r} and {found[0]!r} look like B- and I- written otherwise"
+                raise SchemeError(f"{what}; a prefix is a capital letter in front.", found[0])

@@ -302,6 +302,7 @@ def test_a_type_called_o_does_not_vanish_in_io():
         (["B M E S S"], "BMES"),
         (["PER PER O"], "IO"),
         (["creative-work O"], "IO"),
+        (["b-cell i-beam O", "X-B Y-I"], "IO"),  # of different types: names, not prefixes
         (["B_X I_X"], "BIO"),
         (["NN S M"], "IO"),  # letters without a type beside plain tags are plain tags
     ],
@@ -317,6 +318,8 @@ def test_the_scheme_is_found(sentences, scheme):
         ("B-X L-X E-X", "'L-X' is BILOU, 'E-X' is not"),
         ("B-X PER", "with and without a prefix are mixed: 'B-X' and 'PER'"),
         ("I-X E-X", "'E-X' ends entities that no B begins"),
+        ("b-X i-X O", "'b-X' and 'i-X' look like B- and I- written otherwise"),
+        ("X-B X-I O", "'X-B' and 'X-I' look like B- and I- written otherwise"),
     ],
 )
 def test_mixed_letters_are_an_error_that_shows_two_of_them(sentence, message):

@@ -15,7 +15,14 @@ from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_ind
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.sentences import SentenceFile
 from hf_ext.data.tagging.sources import offer_sources
-from hf_ext.data.tagging.tag_sets import choose_scheme, convert_file, find_unknown_tags, fit_tags, name_numbers
+from hf_ext.data.tagging.tag_sets import (
+    choose_scheme,
+    convert_file,
+    find_unknown_tags,
+    fit_tags,
+    name_numbers,
+    spell_alike,
+)
 from hf_ext.errors import UserError
 from hf_ext.han import han_prevails
 from hf_ext.models.tagging_schema import LONGEST_WINDOW, TaggingSchema
@@ -146,6 +153,8 @@ class _Preparation:
         """Choose the scheme of the files and of the model, convert the tags, and note what was found and broken."""
         arguments = self.arguments
         if self.frozen is not None:
+            if arguments.convert_scheme not in (None, self.frozen.scheme):
+                self.notes.append(f"--convert_scheme is for training: the saved tagger has {self.frozen.scheme}")
             for file in self.files.values():
                 self._convert(file, choose_scheme(file, arguments.scheme, saved=self.frozen), self.frozen.scheme)
             return self.frozen.scheme
@@ -209,6 +218,7 @@ class _Preparation:
         return sides.select(kept)
 
     def _fit(self, file: SentenceFile, scheme: str) -> TaggingSchema:
+        spell_alike(file, scheme, self.saved.tags if self.saved and self.saved.scheme == scheme else ())
         rows = [sentence.tags or [] for sentence in file.sentences]
         tags = fit_tags(rows, scheme, saved=self.saved)
         if len(tags) < 2:
@@ -243,6 +253,7 @@ class _Preparation:
     def _check(self, split: str, file: SentenceFile, schema: TaggingSchema) -> None:
         """Check one split against the schema; validation sentences that cannot be scored leave it."""
         ignore = self.arguments.unknown_labels == "ignore"
+        spell_alike(file, schema.scheme, schema.tags)
         self.notes += find_unknown_tags(file, schema, ignore=ignore)
         if schema.sentence_labels:
             lines = [sentence.line() for sentence in file.sentences]

@@ -8,7 +8,7 @@ from pathlib import Path
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.sentences import SentenceFile
 from hf_ext.errors import UserError
-from hf_ext.models.tag_schemes import OUTSIDE, convert_tags, find_scheme, illegal_places, split_tag
+from hf_ext.models.tag_schemes import OUTSIDE, SchemeError, convert_tags, find_scheme, illegal_places, split_tag
 from hf_ext.models.tagging_schema import TaggingSchema
 
 
@@ -61,7 +61,7 @@ def choose_scheme(file: SentenceFile, named: str | None, *, saved: TaggingSchema
             and no sentence breaks it.
 
     Raises:
-        UserError: If the tags mix schemes, naming the file.
+        UserError: If the tags mix schemes, naming the line.
     """
     if file.scheme or named:
         return str(file.scheme or named)
@@ -71,8 +71,9 @@ def choose_scheme(file: SentenceFile, named: str | None, *, saved: TaggingSchema
         return saved.scheme
     try:
         return find_scheme(tags)
-    except ValueError as error:
-        raise UserError(str(error), where=file.source, fix="correct the tags, or name their --scheme") from None
+    except SchemeError as error:
+        where = _place_of(file, error.tag)
+        raise UserError(str(error), where=where, fix="correct the tags, or name their --scheme") from None
 
 
 def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
@@ -83,7 +84,7 @@ def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
         leniently where they are converted.
 
     Raises:
-        UserError: If a tag does not belong to ``source``, naming the line.
+        UserError: If a tag does not belong to ``source``, or cannot be written in ``target``, naming the line.
     """
     _check_tags(file, source)
     broken: list[tuple[int, int]] = []
@@ -94,7 +95,7 @@ def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
             words += len(places)
             broken += [(i, places[0])] if places else []
             if target != source:
-                sentence.tags = convert_tags(sentence.tags, source, target)
+                sentence.tags = _convert(file, i, source, target)
     if not broken:
         return []
     sentence_, word = broken[0]
@@ -102,6 +103,34 @@ def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
     first = f"the first at {file.sentences[sentence_].words[word]!r}"
     what = f"{words} tags in {len(broken)} sentences break the scheme {source}, {first}; they are {read}"
     return [f"{file.place(sentence_, word)}: {what}"]
+
+
+def spell_alike(file: SentenceFile, scheme: str, known: Sequence[str] = ()) -> None:
+    """Write tags that mean the same alike, in place: ``B_PER`` as ``B-PER`` if that stands first, or is known.
+
+    Args:
+        file: Sentences with tags of ``scheme``.
+        scheme: One of ``tag_schemes.SCHEMES``.
+        known: Tags that stay as they are, and whose spelling is taken over.
+    """
+    ends: dict[str, str] = {}  # of each type, what stands behind the letter
+
+    def spell(tag: str) -> str:
+        letter, kind = split_tag(tag, scheme)
+        if tag == OUTSIDE:
+            return tag
+        if scheme == "IO":
+            return ends.setdefault(kind, tag)
+        return letter + ends.setdefault(kind, tag[1:])
+
+    for tag in known:
+        spell(tag)
+    spelled = dict(zip(known, known, strict=True))
+    for sentence in file.sentences:
+        for tag in sentence.tags or ():
+            if tag not in spelled:
+                spelled[tag] = spell(tag)
+        sentence.tags = sentence.tags and [spelled[tag] for tag in sentence.tags]
 
 
 def fit_tags(rows: Iterable[Sequence[str]], scheme: str, *, saved: TaggingSchema | None = None) -> tuple[str, ...]:
@@ -159,6 +188,20 @@ def find_unknown_tags(file: SentenceFile, schema: TaggingSchema, *, ignore: bool
     for i, _ in found:
         file.sentences[i].scored = False
     return [f"{where}: {what} {tag!r}; they are not scored"]
+
+
+def _place_of(file: SentenceFile, tag: str) -> str:
+    """Give the first place of a tag that occurs."""
+    return next(file.place(i, s.tags.index(tag)) for i, s in enumerate(file.sentences) if s.tags and tag in s.tags)
+
+
+def _convert(file: SentenceFile, number: int, source: str, target: str) -> list[str]:
+    try:
+        return convert_tags(file.sentences[number].tags or (), source, target)
+    except ValueError as error:
+        raise UserError(
+            str(error), where=file.place(number), fix="rename the type, or choose another --convert_scheme"
+        ) from None
 
 
 def _check_tags(file: SentenceFile, scheme: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tagging_files import message_of
 
 from hf_ext.data.tagging.sentences import Sentence, SentenceFile
-from hf_ext.data.tagging.tag_sets import choose_scheme, convert_file, find_unknown_tags, fit_tags
+from hf_ext.data.tagging.tag_sets import choose_scheme, convert_file, find_unknown_tags, fit_tags, spell_alike
 from hf_ext.errors import UserError
 from hf_ext.models.tag_schemes import SCHEMES, convert_tags, entities
 from hf_ext.models.tagging_schema import TaggingSchema
@@ -70,7 +70,24 @@ def test_the_saved_scheme_is_believed_where_it_fits_and_only_there():
 def test_mixed_schemes_are_named_with_the_file():
     with pytest.raises(UserError) as error:
         choose_scheme(file_of("B-X M-X L-X"), None)
-    message_of(error.value, "a.txt", "--scheme")
+    message_of(error.value, "a.txt:12", "--scheme")
+
+
+def test_a_scheme_that_cannot_say_a_type_is_refused_with_the_line():
+    with pytest.raises(UserError) as error:
+        convert_file(file_of("B-X", "B-O"), "BIO", "IO")
+    message_of(error.value, "a.txt:20", "'O'", "--convert_scheme")
+
+
+def test_tags_that_mean_the_same_are_spelled_alike():
+    file = file_of("O B-X I_X", "B_X B_Y I-Y")
+    spell_alike(file, "BIO")
+    assert tags_of(file) == ["O B-X I-X", "B-X B_Y I_Y"]
+    spell_alike(file, "BIO", ("O", "B_X", "B-Y", "I_Y"))
+    assert tags_of(file) == ["O B_X I_X", "B_X B-Y I_Y"]
+    plain = file_of("X O I-X")
+    spell_alike(plain, "IO")
+    assert tags_of(plain) == ["X O X"]
 
 
 def test_broken_sentences_are_counted_with_the_first_place():

@@ -68,6 +68,15 @@ def test_a_saved_model_reads_files_of_another_scheme_in_its_own(tmp_path):
     assert load(("test",), test_file=str(test), saved=saved, max_seq_length=9).schema.max_length == 9
 
 
+def test_a_saved_model_takes_tags_in_its_own_spelling_and_says_that_it_keeps_its_scheme(tmp_path):
+    saved = TaggingSchema(("O", "B_X", "I_X"), "BIO")
+    for name, content in (("a.txt", columns("a/B-X b/I-X c/O")), ("b.txt", columns("a/S-X b/O d/B-X e/E-X"))):
+        file = write(tmp_path / name, content)
+        data = load(("test",), test_file=str(file), saved=saved, convert_scheme="BIOES")
+        assert set(data.tags("test")[0]) == {"O", "B_X", "I_X"}
+        assert notes_with(data, "--convert_scheme is for training: the saved tagger has BIO")
+
+
 def test_a_model_trained_further_keeps_its_scheme_and_order_where_the_types_are_the_same(tmp_path):
     saved = TaggingSchema(("S-X", "O", "B-X", "I-X", "E-X"), "BIOES", max_length=77)
     train = write(tmp_path / "train.conll", columns("a/B-X b/I-X c/O"))
