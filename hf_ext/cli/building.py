@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.errors import UserError, did_you_mean
+from hf_ext.models.checkpoint_arguments import CheckpointArguments
 from hf_ext.models.encoder_arguments import EncoderArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
@@ -95,23 +96,41 @@ def load_tokenizer(
         UserError: If no tokenizer can be loaded from the name given, there is nothing to build one from, or the
             training texts hold no token.
     """
-    name = arguments.tokenizer_name or arguments.model_name_or_path
-    if name is None and "train" not in data.splits:
+    if arguments.tokenizer_name or arguments.model_name_or_path:
+        return load_saved_tokenizer(arguments, **({"do_lower_case": True} if arguments.do_lower_case else {}))
+    if "train" not in data.splits:
         raise UserError(
             "there is no model to evaluate or predict with",
             fix="name a saved one by --model_name_or_path or --do_train",
         )
     try:
-        if name is None:
-            return build_tokenizer(
-                data.training_texts(),
-                level=level,
-                vocab_size=arguments.vocab_size,
-                min_count=arguments.min_token_count,
-                lower_case=arguments.do_lower_case,
-                model_max_length=max(longest, 512),
-                known_tokens=read_vector_tokens(arguments.embedding_file) if arguments.embedding_file else (),
-            )
+        return build_tokenizer(
+            data.training_texts(),
+            level=level,
+            vocab_size=arguments.vocab_size,
+            min_count=arguments.min_token_count,
+            lower_case=arguments.do_lower_case,
+            model_max_length=max(longest, 512),
+            known_tokens=read_vector_tokens(arguments.embedding_file) if arguments.embedding_file else (),
+        )
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(str(error), fix=f"check the {column} column") from error
+
+
+def load_saved_tokenizer(arguments: CheckpointArguments, **options: Any) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that is named, or that of the model that is named.
+
+    Args:
+        arguments: Which model.
+        **options: Passed to ``AutoTokenizer``.
+
+    Raises:
+        UserError: If there is none.
+    """
+    name = arguments.tokenizer_name or arguments.model_name_or_path
+    try:
         return AutoTokenizer.from_pretrained(
             name,
             cache_dir=arguments.cache_dir,
@@ -119,14 +138,12 @@ def load_tokenizer(
             revision=arguments.model_revision,
             token=arguments.token,
             trust_remote_code=arguments.trust_remote_code,
-            **({"do_lower_case": True} if arguments.do_lower_case else {}),
+            **options,
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no tokenizer could be loaded from {name!r} ({str(error).strip().splitlines()[0]})"
-            if name
-            else str(error),
-            fix="check --tokenizer_name and --model_name_or_path" if name else f"check the {column} column",
+            f"no tokenizer could be loaded from {name!r} ({str(error).strip().splitlines()[0]})",
+            fix="check --tokenizer_name and --model_name_or_path",
         ) from error
 
 

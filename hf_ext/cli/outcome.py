@@ -47,6 +47,7 @@ class Outcome(Generic[Data]):
     task = ""  # as the Hub calls it
     titles: ClassVar[dict[str, str]] = {"eval": "validation", "predict": "test"}  # rows of the table, by metric prefix
     row_files: ClassVar[tuple[str, ...]] = ("predict*",)  # what holds rows of the user
+    next_step = "--model_name_or_path {folder} --do_predict --test_file …"  # what the model is for
 
     def __init__(self, args: Any) -> None:
         self.args = args
@@ -88,7 +89,7 @@ class Outcome(Generic[Data]):
         rows = self._count(data, "train")
         if rows is not None:
             metrics["train_samples"] = rows
-        self._record(trainer, "train", metrics)
+        self._record(trainer, "train", metrics | self._figures(trainer, data, "train", metrics))
         trainer.save_state()
         if data.split_indices and trainer.is_world_process_zero():
             self._write_json("split_indices.json", data.split_indices)
@@ -98,7 +99,7 @@ class Outcome(Generic[Data]):
         with blame_run():
             metrics = trainer.evaluate(metric_key_prefix="eval")
         metrics["eval_samples"] = self._count(data, "validation") or 0
-        self._record(trainer, "eval", metrics)
+        self._record(trainer, "eval", metrics | self._figures(trainer, data, "eval", metrics))
         if self.args.eval_all_checkpoints:
             self._evaluate_checkpoints(trainer)
 
@@ -125,6 +126,10 @@ class Outcome(Generic[Data]):
     def _main_metrics(self, data: Data) -> Sequence[str]:
         """Name the metrics of the table, without prefix; a split shows if it has the first one."""
         raise NotImplementedError
+
+    def _figures(self, trainer: Trainer, data: Data, split: str, metrics: dict[str, float]) -> dict[str, Any]:
+        """Give what the task says of a split (``train`` or ``eval``) beside its metrics."""
+        return {}
 
     def _extras(self, trainer: Trainer, data: Data, data_args: Any) -> None:
         """Do what the task does at the end beside training, evaluation and prediction."""
@@ -186,7 +191,7 @@ class Outcome(Generic[Data]):
         files = [["metrics", str(self.folder / "all_results.json")]]
         files += [[name, str(path)] for name, path in self.files.items()]
         if self.args.do_train:
-            files.append(["model", f"{self.folder}  (--model_name_or_path {self.folder} --do_predict --test_file …)"])
+            files.append(["model", f"{self.folder}  ({self.next_step.format(folder=self.folder)})"])
         seconds = time.monotonic() - self.started
         table = f"{summary_table(rows)}\n" if len(rows) > 1 else ""
         return f"\n{table}\n{summary_table(files)}\n{seconds:.0f} seconds in all\n"

@@ -26,7 +26,7 @@ from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
 from hf_ext.training.optimization.groups import settle_min_lr
 
-SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse"})
+SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse", "perplexity"})
 logger = logging.getLogger(__name__)
 
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -43,7 +43,7 @@ class ExtTrainingArguments(
     - ``restore_callback_states_from_checkpoint`` is True: a resumed run keeps its early-stopping patience.
     - ``logging_nan_inf_filter`` is False: a NaN loss is shown as NaN (the parent reports 0.0 and trains on).
     - ``hub_strategy`` is ``end``: the parent's uploads during training contain a pickle with the Hub token.
-    - ``greater_is_better`` is also False for ``mse``, ``mae`` and ``rmse`` when unset.
+    - ``greater_is_better`` is also False for ``mse``, ``mae``, ``rmse`` and ``perplexity`` when unset.
     - ``metric_for_best_model`` is ``loss`` when only ``early_stopping_patience`` is given.
     - ``use_cpu`` becomes True on a machine without an accelerator. Without it the parent refuses bf16 there, and
       several processes would each train a model of their own, unaware of one another.

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from hf_ext.models.schema import IGNORED_LABEL
 
+FLAT_INDICES = "masked_positions"  # of the whole batch; models find them again in the labels
+
 
 def count_rows(batch: Mapping[str, Any]) -> int:
     """Give the number of rows, which is the first dimension of the first tensor that has one; 0 without any."""
@@ -32,7 +34,10 @@ def spread_rows(total: int, count: int, device: torch.device) -> Tensor:
 
 
 def take_rows(batch: Mapping[str, Any], kept: slice | Tensor) -> dict[str, Any]:
-    """Cut every tensor with one entry a row to the rows that are kept; the rest stays as it is."""
+    """Cut every tensor with one entry a row to the rows that are kept; the rest stays as it is.
+
+    ``masked_positions`` is left out: flat indices of the whole batch say nothing about a part of it.
+    """
     rows = count_rows(batch)
 
     def cut(value: Any) -> Any:
@@ -44,4 +49,4 @@ def take_rows(batch: Mapping[str, Any], kept: slice | Tensor) -> dict[str, Any]:
             return type(value)(cut(inner) for inner in value)
         return value
 
-    return {name: cut(value) for name, value in batch.items()}
+    return {name: cut(value) for name, value in batch.items() if name != FLAT_INDICES}
