@@ -1,4 +1,4 @@
-"""The longest sequence: one token more breaks the encoder."""
+"""The longest sequence: one token more breaks the encoder; where positions begin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from model_factories import encoder_config, recurrent_config
 from transformers import AutoModel
 
-from hf_ext.models.positions import count_positions
+from hf_ext.models.positions import count_positions, first_position
 
 
 def encode(model, length):
@@ -33,3 +33,13 @@ def test_computed_positions_have_no_count(family):
 
 def test_models_from_scratch_have_no_count():
     assert count_positions(AutoModel.from_config(recurrent_config())) is None
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra", "albert", "modernbert"])
+def test_positions_counted_from_the_first_one_are_those_that_the_model_counts(family):
+    model = AutoModel.from_config(encoder_config(family)).eval()
+    ids = torch.arange(6, 16)[None]
+    positions = first_position(model) + torch.arange(10)[None]
+    with torch.no_grad():
+        expected, found = (model(input_ids=ids, **given)[0] for given in ({}, {"position_ids": positions}))
+    assert torch.equal(found, expected)

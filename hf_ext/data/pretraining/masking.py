@@ -64,17 +64,14 @@ def mask_spans(
     When: tasks that ask for spans, such as reading comprehension and entities.
     """
     words = _clean_starts(maskable, word_starts)
-    rows, size = maskable.shape
-    first = np.flatnonzero(words)
-    counts = words.sum(axis=1)
-    most = int(counts.max(initial=0))
-    lengths = _draw_span_lengths(keys, most, max_span_length, span_probability)  # (B, most)
-    phase = scale(draw(keys, np.zeros(rows, dtype=np.int64), purpose=SPAN_PHASE), lengths[:, 0])
-    ends = lengths.cumsum(axis=1) - phase[:, None]  # (B, most): the word after each span
-    before = counts.cumsum() - counts
-    spans = np.zeros(rows * size, dtype=bool)
-    spans[first[(ends + before[:, None])[ends < counts[:, None]]]] = True
-    return Units(words, spans.reshape(rows, size) | _breaks(maskable))
+    runs = _Runs(words)
+    lengths = _draw_span_lengths(keys, int(runs.counts.max()), max_span_length, span_probability)  # (B, W)
+    phase = scale(draw(keys, np.zeros(len(keys), dtype=np.int64), purpose=SPAN_PHASE), lengths[:, 0])
+    ends = lengths.cumsum(axis=1) - phase[:, None]  # (B, W): the word after each span
+    inside = ends < runs.counts[:, None]
+    spans = np.zeros(words.size, dtype=bool)
+    spans[runs.first[(ends + runs.before[:, None])[inside]]] = True
+    return Units(words, spans.reshape(words.shape) | _breaks(maskable))
 
 
 def choose_tokens(
@@ -106,59 +103,64 @@ def choose_tokens(
     units = MASKINGS[masking](maskable, word_starts, keys, **settings)
     rows, size = maskable.shape
     places = _lay_out(units.spans, maskable, keys) + np.arange(rows)[:, None] * size  # (B, T): into the flat batch
-    starts = units.words.ravel()[places]  # (B, T): along the circle
-    first = np.flatnonzero(starts)
-    row = np.repeat(np.arange(rows), starts.sum(axis=1))
-    length = _distances(first, rows * size)
-    total = maskable.sum(axis=1)
+    words = _Runs(units.words.ravel()[places])  # along the circle
+    total = maskable.sum(axis=1, keepdims=True)  # (B, 1)
     budget = np.maximum(np.floor(probability * total + 0.5).astype(np.int64), np.minimum(total, 1))
-    turn = scale(draw(keys, np.zeros(rows, dtype=np.int64), purpose=TURN), total)
-    place = first - row * size
-    turned = place - turn[row]
-    turned += np.where(turned < 0, total[row], 0)
-    usable = place < total[row]
-    chosen = _correct((turned < budget[row]) & usable, usable, length=length, row=row, budget=budget)
+    begin = scale(draw(keys[:, None], np.zeros((1, 1), dtype=np.int64), purpose=TURN), total)
+    end, columns = begin + budget, np.arange(size)
+    window = (columns >= begin) & (columns < end) | (
+        columns < end - total
+    )  # (B, T): what goes past the end comes round
+    usable = (columns < total).ravel()[words.first]
+    chosen = window.ravel()[words.first] & usable
     result = np.zeros(rows * size, dtype=bool)
-    result[places.ravel()] = np.repeat(chosen, length)
+    result[places.ravel()] = np.repeat(_correct(chosen, usable, words, budget[:, 0]), words.length)
     return result.reshape(rows, size)
 
 
-def _lay_out(spans: Grid, maskable: Grid, keys: Keys) -> Numbers:
+class _Runs:
+    """The words, or spans, that a batch is made of, one row after the other.
+
+    Args:
+        starts: Where one begins, shape ``(B, T)``; at the first token of a row in any case.
+    """
+
+    def __init__(self, starts: Grid) -> None:
+        rows, size = starts.shape
+        self.first = np.flatnonzero(starts)  # where each begins in the flat batch
+        self.length = np.empty_like(self.first)  # tokens
+        np.subtract(self.first[1:], self.first[:-1], out=self.length[:-1])
+        self.length[-1:] = rows * size - self.first[-1:]
+        self.before = self.first.searchsorted(np.arange(rows) * size)  # how many the rows before have
+        self.counts = np.append(self.before[1:], len(self.first)) - self.before
+        self.row = np.repeat(np.arange(rows), self.counts)
+        self.column = self.first - self.row * size
+
+
+def _lay_out(span_starts: Grid, maskable: Grid, keys: Keys) -> Numbers:
     """Sort the tokens of each row by span, the spans at random: the columns in that order, maskable ones first."""
-    rows, size = spans.shape
-    first = np.flatnonzero(spans)
-    row = np.repeat(np.arange(rows), spans.sum(axis=1))
-    drawn = draw(keys[row], first - row * size, purpose=ORDER)
-    ranks = np.repeat(drawn, _distances(first, rows * size)).reshape(rows, size)  # (B, T)
-    ranks = np.where(maskable, ranks >> np.uint64(1), ~np.uint64(0))
-    columns = np.arange(size, dtype=np.uint64)
-    return (np.sort((ranks & ~COLUMN) | columns, axis=1) & COLUMN).astype(np.int64)
+    spans = _Runs(span_starts)
+    drawn = (draw(keys[spans.row], spans.column, purpose=ORDER) >> np.uint64(1)) & ~COLUMN
+    ranks = np.repeat(drawn, spans.length).reshape(maskable.shape)  # (B, T)
+    ranks = np.where(maskable, ranks, ~COLUMN) | np.arange(maskable.shape[1], dtype=np.uint64)
+    return (np.sort(ranks, axis=1) & COLUMN).view(np.int64)
 
 
-def _correct(chosen: Grid, usable: Grid, *, length: Numbers, row: Numbers, budget: Numbers) -> Grid:
-    """Bring the number of chosen tokens of each row to its budget; all but the budget is by word, in random order."""
-    counts = np.bincount(row, minlength=len(budget))
-    before = counts.cumsum() - counts
+def _correct(chosen: Grid, usable: Grid, words: _Runs, budget: Numbers) -> Grid:
+    """Bring the number of chosen tokens of each row to its budget: by whole words, in random order."""
     for _ in range(CORRECTIONS):
-        missing = budget - np.add.reduceat(length * chosen, before)
+        missing = budget - np.add.reduceat(words.length * chosen, words.before)
         if not missing.any():
             return chosen
-        gap = missing[row]
-        candidates = usable & (chosen != (gap > 0)) & (length <= abs(gap))
-        running = np.cumsum(length * candidates)
-        running -= (running - length * candidates)[before][row]
-        chosen = chosen ^ (candidates & (running <= abs(gap)))
-    empty = (np.add.reduceat(chosen.astype(np.int64), before) == 0) & (budget > 0)
-    chosen[before[empty]] = True
+        gap = missing[words.row]
+        size = np.abs(gap)
+        candidates = (words.length <= size) & (chosen != (gap > 0)) & usable
+        running = np.cumsum(words.length * candidates)
+        running -= np.repeat(np.append(0, running)[words.before], words.counts)
+        chosen = chosen ^ (candidates & (running <= size))
+    empty = (np.add.reduceat(chosen.astype(np.int64), words.before) == 0) & (budget > 0)
+    chosen[words.before[empty]] = True
     return chosen
-
-
-def _distances(first: Numbers, end: int) -> Numbers:
-    """Measure from each place to the next one, from the last one to the end."""
-    distances = np.empty_like(first)
-    np.subtract(first[1:], first[:-1], out=distances[:-1])
-    distances[-1] = end - first[-1]
-    return distances
 
 
 def _clean_starts(maskable: Grid, word_starts: Grid) -> Grid:
