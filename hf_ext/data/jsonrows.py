@@ -73,7 +73,10 @@ def open_objects(path: Path, extension: str, *, streaming: bool = False) -> tupl
 
 
 def is_json_lines(file: TextFile, extension: str) -> bool:
-    """Whether each line is a row, judged by the first line (and by the extension when that line is broken)."""
+    """Whether each line is a row, judged by the first line (and by the extension when that line is broken).
+
+    A single object may be a row with a list of objects in it (spans), or hold the rows: in ``.jsonl`` only as ``data``.
+    """
     first = file.first_line().strip()
     if first.startswith("["):
         return False
@@ -82,7 +85,10 @@ def is_json_lines(file: TextFile, extension: str) -> bool:
     except ValueError:
         return extension != ".json"
     lists = {k: v for k, v in value.items() if isinstance(v, list)} if isinstance(value, dict) else {}
-    wraps_rows = any(isinstance(v[0], dict) if v else k == "data" for k, v in lists.items())
+    wraps_rows = any(
+        isinstance(v[0], dict) and (k == "data" or extension != ".jsonl") if v else k == "data"
+        for k, v in lists.items()
+    )
     return not wraps_rows or sum(1 for line in file if line.strip()) > 1
 
 

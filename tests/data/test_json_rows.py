@@ -9,6 +9,7 @@ from table_files import cells, fails, lines, write, write_jsonl
 
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.files import read_rows
+from hf_ext.data.jsonrows import open_objects
 from hf_ext.data.rows import LINE_COLUMN
 
 ROWS = [{"text": "好", "label": "a"}, {"text": 'x "y"\n', "label": "b"}, {"text": "", "label": "c"}]
@@ -34,6 +35,15 @@ def test_object_with_one_list_gives_its_rows_and_says_so(tmp_path, indent, other
     path = write(tmp_path / "a.json", json.dumps({**other, "rows": ROWS}, indent=indent))
     assert cells(path) == EXPECTED
     assert "the field 'rows'" in read_rows(path, DataArguments()).notes[0]
+
+
+def test_a_single_json_line_with_a_list_of_objects_is_a_row(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "a", "entities": [{"start": 0, "end": 1}]}\n')
+    objects, _ = open_objects(path, ".jsonl")
+    assert [value["text"] for _, value in objects()] == ["a"]
+    assert [value for _, value in open_objects(write(path, '{"data": [{"text": "a"}]}\n'), ".jsonl")[0]()] == [
+        {"text": "a"}
+    ]
 
 
 def test_data_is_preferred_among_several_lists(tmp_path):

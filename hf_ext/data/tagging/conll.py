@@ -24,6 +24,7 @@ SAMPLE_LINES = 2000
 CLEAR_SHARE = 0.9  # of the sampled lines that must hold a separator before it is believed
 FIRST, LAST = "0", "-1"  # the columns of word and tag, unless said otherwise
 TAG_SHAPE = re.compile(r"O|[BIELSUM][-_].+")
+TAGGED_LINE = re.compile(r".*\W(?:O|[BIELSUM][-_]\S+)")  # whatever stands between word and tag
 HEADER_WORDS = frozenset(
     {"token", "tokens", "word", "words", "char", "text", "form", "tag", "tags", "label", "labels"}
     | {"ner", "ner_tag", "ner_tags", "pos", "pos_tag", "chunk", "chunk_tag", "entity", "id", "index"}
@@ -130,6 +131,10 @@ def find_layout(lines: Sequence[str], path: Path, arguments: TaggingDataArgument
     if tag != word:
         seen = {cells[tag].strip() for line in plain if len(cells := split(line)) == width}
         return Layout(split, width, word, tag, bool(header), frozenset(seen - {""}))
+    tagged = [line for line in sample if TAGGED_LINE.fullmatch(line)]
+    if width == 1 and len(tagged) * 2 > len(sample):
+        what = f"the lines hold one column, and most end in what looks like a tag ({tagged[0][:40]!r})"
+        raise UserError(what, where=source, fix="say what separates the columns: --delimiter")
     if unlabelled and width == 1:
         return Layout(split, width, word, None)
     what = "the lines hold a word and no tag" if width == 1 else f"column {word} is both word and tag"

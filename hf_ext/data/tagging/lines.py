@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import groupby
 from pathlib import Path
 
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.arguments import TaggingDataArguments
-from hf_ext.data.tagging.conll import SAMPLE_LINES, TAG_SHAPE, split_blanks
+from hf_ext.data.tagging.conll import CLEAR_SHARE, SAMPLE_LINES, TAGGED_LINE, split_blanks
 from hf_ext.data.tagging.sentences import Sentence, SentenceFile
 from hf_ext.data.tagging.tables import NO_COLUMN
 from hf_ext.data.tagging.text_words import choose_level, cut_text
@@ -37,22 +38,34 @@ def read_text(path: Path, *, unlabelled: bool, level: str | None) -> SentenceFil
     for number, line in enumerate(lines, 1):
         spans = cut_text(line, level)
         sentences.append(Sentence([line[start:end] for start, end in spans], None, (number,), text=line, spans=spans))
-    return SentenceFile(sentences, str(path), level, notes=file.notes)
+    note = f"{path}: read as text, a sentence a line (--file_format conll reads a word a line)"
+    return SentenceFile(sentences, str(path), level, notes=[*file.notes, note])
 
 
-def looks_like_text(path: Path) -> bool:
+def looks_like_text(path: Path, tags: Collection[str] = ()) -> bool:
     """Whether a .txt file to predict holds a sentence a line, and not a word a line.
 
-    It holds words if most lines end in something that looks like a tag, or if all lines have as many cells and
-    blank lines divide them into groups of more than one.
+    It holds words if most lines end in a tag or in something that looks like one, if nearly all have a tab, or if all
+    lines have as many cells and blank lines divide them into groups of more than one.
+
+    Args:
+        path: The file.
+        tags: Those of the model, where they are known.
     """
-    lines = [line.strip() for _, line in zip(range(SAMPLE_LINES), TextFile(path), strict=False)]
-    cells = [split_blanks(line) for line in lines if line and not line.startswith("#")]
-    tagged = sum(len(row) > 1 and bool(TAG_SHAPE.fullmatch(row[-1])) for row in cells)
-    if tagged * 2 > len(cells):
+    raw = [line.rstrip() for _, line in zip(range(SAMPLE_LINES), TextFile(path), strict=False)]
+    filled = [line for line in raw if line and not line.startswith("#")]
+    tagged = sum(bool(TAGGED_LINE.fullmatch(line)) or _last_of_several(line) in tags for line in filled)
+    if tagged * 2 > len(filled) or sum("\t" in line for line in filled) > CLEAR_SHARE * len(filled):
         return False
+    lines = [line.strip() for line in raw]
+    cells = [split_blanks(line.strip()) for line in filled]
     groups = [len(list(group)) for filled, group in groupby(lines, key=bool) if filled]
     return not (len(groups) > 1 and max(groups) > 1 and len({len(row) for row in cells}) == 1)
+
+
+def _last_of_several(line: str) -> str | None:
+    cells = split_blanks(line)
+    return cells[-1] if len(cells) > 1 else None
 
 
 def read_line_folder(folder: Path, arguments: TaggingDataArguments, *, unlabelled: bool = False) -> SentenceFile:

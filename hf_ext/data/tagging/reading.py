@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from pathlib import Path
 
+from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.conll import read_conll
 from hf_ext.data.tagging.lines import WORDS_FILE, looks_like_text, read_line_folder, read_text
@@ -42,7 +45,9 @@ def read_sentences(
                 f"a folder without {WORDS_FILE}", where=str(path), fix="name a file, or pass the folder as --data_dir"
             )
         return read_line_folder(path, arguments, unlabelled=unlabelled)
-    kind = arguments.file_format if arguments.file_format != "auto" else find_format(path, arguments, unlabelled)
+    kind = arguments.file_format
+    if kind == "auto":
+        kind = find_format(path, arguments, unlabelled=unlabelled, tags=saved.tags if saved else ())
     if kind == "json":
         return read_json(path, arguments, unlabelled=unlabelled, level=level, saved=saved)
     if kind == "parquet":
@@ -52,14 +57,29 @@ def read_sentences(
     return read_conll(path, arguments, unlabelled=unlabelled, saved=saved)
 
 
-def find_format(path: Path, arguments: TaggingDataArguments, unlabelled: bool) -> str:
-    """Tell what a file is: ``.json``, ``.jsonl`` and ``.parquet`` by name, a ``.txt`` without tags by content.
+def find_format(path: Path, arguments: TaggingDataArguments, *, unlabelled: bool, tags: Collection[str] = ()) -> str:
+    """Tell what a file is: ``.json``, ``.jsonl`` and ``.parquet`` by name, what is in a ``.txt`` by content.
 
     Everything else is columns; their files have too many extensions to list.
+
+    Args:
+        path: The file.
+        arguments: A delimiter says that it has columns.
+        unlabelled: Whether text without tags will do.
+        tags: Those of the model, where they are known.
     """
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if suffix in (".json", ".jsonl", ".parquet"):
         return "parquet" if suffix == ".parquet" else "json"
-    if suffix == ".txt" and unlabelled and not arguments.delimiter and looks_like_text(path):
-        return "text"
-    return "conll"
+    if suffix != ".txt" or arguments.delimiter:
+        return "conll"
+    if _is_object(TextFile(path).first_line()):
+        return "json"
+    return "text" if unlabelled and looks_like_text(path, tags) else "conll"
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -141,9 +141,12 @@ def _pairs(places: Any, where: str) -> list[tuple[Any, Any]]:
 
 def _offset(value: Any, where: str) -> int:
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise _malformed(value, where) from None
+        number = float(value)  # tables write whole numbers as 3.0 where a cell of their column is empty
+        if number.is_integer():
+            return int(value) if isinstance(value, int) else int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _malformed(value, where)
 
 
 def _type(value: Any, where: str) -> str:

@@ -144,7 +144,24 @@ class RecordReader:
         if arguments.sentence_label_column_name != NO_COLUMN:
             asked = arguments.sentence_label_column_name
             label = self._choose(asked, saved.sentence_label_column, (), rest, optional=self.unlabelled)
-        return self._read_rows(rows, words, tags, label)
+        if self.unlabelled and arguments.id_column_name:
+            self._choose(arguments.id_column_name, None, (), rest)
+        file = self._read_rows(rows, words, tags, label)
+        file.notes += self._note_absences(rows, words, tags, label)
+        return file
+
+    def _note_absences(self, rows: Sequence[Record], words: str, tags: str | None, label: str | None) -> list[str]:
+        """Say which columns asked for are not there, and that rows lack their words."""
+        arguments, notes = self.arguments, []
+        asked = ((arguments.label_column_name, tags), (arguments.sentence_label_column_name, label))
+        for name, found in asked:
+            if name not in (None, NO_COLUMN, found):
+                notes.append(f"{self.source}: no column {name!r}, so nothing is compared with it")
+        lacking = [line for line, row in rows if words not in row]
+        if lacking:
+            what = f"{len(lacking)} rows have no {words!r} (this is the first): sentences without words"
+            notes.append(f"{self.source}:{lacking[0]}: {what}")
+        return notes
 
     def _choose(
         self, asked: str | None, saved: str | None, usual: Sequence[str], columns: Sequence[str], optional: bool = False

@@ -99,6 +99,13 @@ def test_a_file_of_words_only_will_do_where_tags_are_optional(tmp_path):
     fails(path, 1, "no tag", "--delimiter")
 
 
+def test_a_separator_that_is_not_found_is_asked_for_and_not_taken_into_the_words(tmp_path):
+    path = write(tmp_path / "a.conll", "Ann::B-PER\nruns::O\n\nBob::B-PER\n")
+    fails(path, "", "'Ann::B-PER'", "--delimiter", unlabelled=True)
+    assert words(path, unlabelled=True, delimiter="::") == [["Ann", "runs"], ["Bob"]]
+    fails(write(tmp_path / "b.conll", TRAIN), "", "'EU B-ORG'", "--delimiter", unlabelled=True, delimiter=";")
+
+
 def test_lines_are_known_word_by_word(tmp_path):
     file = read(write(tmp_path / "a.conll", "# x\n\nEU B-ORG\n# a b c\nis O\n\nhere O\n"))
     assert [[sentence.line(i) for i in range(len(sentence.words))] for sentence in file.sentences] == [[3, 5], [7]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from tagging_files import TRAIN, fails, load, read, words, write
 
+from hf_ext.data.tagging.lines import looks_like_text
 from hf_ext.data.tagging.sources import find_split_paths
 from hf_ext.errors import UserError
 
@@ -69,6 +70,20 @@ def test_a_txt_file_of_words_is_seen_to_be_one(tmp_path):
     assert words(short, unlabelled=True) == [["Yes"], ["No"], ["Yes"]]
     assert words(short, unlabelled=True, file_format="conll") == [["Yes", "No", "Yes"]]
     assert words(tagged, unlabelled=True, file_format="text")[0] == ["EU", "B", "-", "ORG"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["Ann::B-PER\nruns::O\n", "  O\nAnn B-PER\n  O\n\nx O\n", "Ann\tB-full name\nruns\tO\n", "Ann NN\nruns VB\n"],
+)
+def test_a_txt_file_with_tags_is_not_taken_for_text(tmp_path, content):
+    assert not looks_like_text(write(tmp_path / "a.txt", content), ("NN", "VB"))
+
+
+def test_a_txt_file_of_json_lines_is_read_as_such(tmp_path):
+    path = write(tmp_path / "a.txt", '{"tokens": ["Ann", "runs"], "tags": ["B-PER", "O"]}\n')
+    assert words(path) == words(path, unlabelled=True) == [["Ann", "runs"]]
+    assert words(write(path, "{ O\n} O\n")) == [["{", "}"]]
 
 
 def test_plain_text_cannot_be_trained_on(tmp_path):

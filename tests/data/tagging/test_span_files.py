@@ -135,12 +135,27 @@ def test_a_row_without_spans_has_no_tags_and_is_left_out_of_training(tmp_path):
 
 @pytest.mark.parametrize(
     "cell",
-    [[[0, 1]], [["a", 1, "X"]], [{"start": 0, "end": 1}], {"name": [[0, 1]]}, {"name": {"x": [[0]]}}, [[0, 1, ""]], 3],
+    [
+        [[0, 1]],
+        [["a", 1, "X"]],
+        [{"start": 0, "end": 1}],
+        {"name": [[0, 1]]},
+        {"name": {"x": [[0]]}},
+        [[0, 1, ""]],
+        [[0.5, 1, "X"]],
+        [[0, float("inf"), "X"]],
+        3,
+    ],
 )
 def test_other_forms_are_refused_with_their_line(cell):
     with pytest.raises(UserError) as error:
         parse_spans(cell, "a.json:7")
     message_of(error.value, "a.json:7", "not a span")
+
+
+@pytest.mark.parametrize("start", [0, "0", 0.0, "0.0"])
+def test_whole_numbers_are_offsets_however_they_are_written(start):
+    assert parse_spans([[start, 3.0, "X"]], "a:1") == [(0, 3, "X", None)]
 
 
 def test_a_broken_row_is_named(tmp_path):

@@ -118,6 +118,17 @@ def test_rows_to_predict_need_no_tags(tmp_path):
     assert [(s.words, s.tags) for s in file.sentences] == [(["a"], None), ([], None), (["b"], None)]
 
 
+def test_columns_asked_for_in_vain_and_rows_without_words_are_noticed(tmp_path):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"tokens": ["a"], "tags": ["O"]}, {"text": "b"}])
+    file = read(path, unlabelled=True, label_column_name="tgas")
+    assert [sentence.tags for sentence in file.sentences] == [None, None]
+    assert file.notes == [
+        f"{path}: no column 'tgas', so nothing is compared with it",
+        f"{path}:2: 1 rows have no 'tokens' (this is the first): sentences without words",
+    ]
+    fails(path, "", "no column 'number'", unlabelled=True, id_column_name="number")
+
+
 def test_columns_can_be_left_out(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", [{**ROWS[0], "tags": ["X", "Y"]}])
     assert pairs(path, remove_columns="ner_tags") == [[("EU", "X"), ("rejects", "Y")]]
