@@ -1,0 +1,208 @@
+"""The lines of a corpus one after another, for what only counts: some held out, at will a sample of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hf_ext.data.arguments import split_names
+from hf_ext.data.pretraining.corpus_files import find_sources
+from hf_ext.data.pretraining.documents import DocumentReader
+from hf_ext.errors import UserError, did_you_mean
+
+HASH_BYTES = 8
+
+
+@dataclass
+class TextLinesArguments:
+    """Where the lines come from, which are held out, and how many are read."""
+
+    dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub; it is streamed."})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
+    train_split_name: str = field(default="train", metadata={"help": "Its split."})
+    train_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "Text to learn from: .txt .json .jsonl .csv .tsv .parquet, gzipped or not (not parquet). A file, "
+            "a folder, a pattern such as 'news/*.txt', or several, comma-separated."
+        },
+    )
+    validation_file: str | None = field(
+        default=None, metadata={"help": "Text to measure on, named in the same ways; unset holds some of it out."}
+    )
+    validation_split_percentage: float = field(
+        default=1.0,
+        metadata={"help": "Percentage of the lines held out to measure on when no validation text is named."},
+    )
+    max_eval_lines: int = field(default=2000, metadata={"help": "Held-out lines to measure on, at most."})
+    text_column_name: str | None = field(
+        default=None,
+        metadata={"help": "Columns of the text in rows, comma-separated; unset: text, or another usual name."},
+    )
+    delimiter: str | None = field(
+        default=None, metadata={"help": "Cell separator of csv and tsv files; unset goes by the extension."}
+    )
+    quoting: str = field(
+        default="auto",
+        metadata={
+            "help": "Whether quotation marks enclose the cells of csv and tsv files: auto looks at the file.",
+            "choices": ["auto", "minimal", "none"],
+        },
+    )
+    max_lines: int | None = field(
+        default=None, metadata={"help": "Learn from this many lines, drawn at random from all; unset takes all."}
+    )
+    seed: int = field(default=42, metadata={"help": "Seed of every draw."})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_split_percentage < 100:
+            raise ValueError(
+                f"--validation_split_percentage is between 0 and 100, got {self.validation_split_percentage}."
+            )
+        for name in ("max_lines", "max_eval_lines"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"--{name} must be at least 1, got {count}.")
+        if not self.dataset_name and not self.train_file:
+            raise ValueError("there is no text to learn from; pass --train_file or --dataset_name.")
+
+
+@dataclass
+class TextLines:
+    """Lines to learn from, and lines to measure on, which the first never contain.
+
+    Whether a line is held out is decided by a hash of its text and the seed: repeats of a line are on one side,
+    and nothing has to be known of the rest of the corpus.
+
+    Args:
+        arguments: Where the lines come from.
+        cache_dir: Where the Hub's files are kept.
+        token: Hub token.
+        held_out: Lines to measure on; complete when all lines have been read.
+        notes: What a reader of the log should know, one sentence each.
+    """
+
+    arguments: TextLinesArguments
+    cache_dir: str | None = None
+    token: str | None = None
+    held_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[str]:
+        """Read the corpus and give the lines to learn from; with ``max_lines`` a random sample at the end.
+
+        Raises:
+            UserError: If a file cannot be read, a column is missing, or there is no text.
+        """
+        asked = self.arguments
+        lines = self._split(self._read(asked.train_file))
+        if asked.max_lines is not None:
+            lines = iter(draw_lines(lines, asked.max_lines, seed=asked.seed))
+        first = next(lines, None)
+        if first is None:
+            if not self.held_out:
+                raise UserError("no text", where=asked.train_file or asked.dataset_name, fix="check the source")
+            self.notes.append("the text is one line: the tokenizer is measured on what it has learned from")
+            first = self.held_out[0]
+        yield first
+        yield from lines
+        if asked.validation_file:
+            self.held_out = draw_lines(self._read(asked.validation_file), asked.max_eval_lines, seed=asked.seed)
+        elif not self.held_out:
+            self.held_out = [first]
+            self.notes.append("too few lines to hold some out: the tokenizer is measured on one that it has seen")
+
+    def _split(self, lines: Iterable[str]) -> Iterator[str]:
+        """Pass on the lines to learn from and keep a random sample of the others."""
+        asked = self.arguments
+        if asked.validation_file:
+            yield from lines
+            return
+        share = asked.validation_split_percentage / 100
+        sample = _Reservoir(asked.max_eval_lines, asked.seed)
+        for line in lines:
+            if _draw(line, asked.seed) < share:
+                sample.offer(line)
+            else:
+                yield line
+        self.held_out = sample.held
+
+    def _read(self, entries: str | None) -> Iterator[str]:
+        asked = self.arguments
+        if asked.dataset_name and entries is None:
+            yield from self._read_hub()
+            return
+        for column in self._columns:
+            reader = DocumentReader("line", column, asked.delimiter, asked.quoting)
+            for source in find_sources(entries or "", flag="train_file"):
+                for path in source.files:
+                    for document in reader.read(path):
+                        yield from _lines(document.text)
+            self.notes += [note for note in reader.notes if note not in self.notes]
+
+    @property
+    def _columns(self) -> Sequence[str | None]:
+        return split_names(self.arguments.text_column_name) or (None,)
+
+    def _read_hub(self) -> Iterator[str]:
+        import datasets
+
+        asked, name = self.arguments, str(self.arguments.dataset_name)
+        try:
+            loaded = datasets.load_dataset(
+                name, asked.dataset_config_name, cache_dir=self.cache_dir, token=self.token, streaming=True
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"the data set {name!r} cannot be loaded ({reason})",
+                fix="check the name, the configuration and the network",
+            ) from None
+        if asked.train_split_name not in loaded:
+            fix = did_you_mean(asked.train_split_name, map(str, loaded))
+            raise UserError(f"{name!r} has no split {asked.train_split_name!r}", fix=fix)
+        source = f"{name}[{asked.train_split_name}]"
+        for column in self._columns:
+            rows = enumerate(loaded[asked.train_split_name], 1)
+            for document in DocumentReader("line", column).read_rows(rows, source):
+                yield from _lines(document.text)
+
+
+def draw_lines(lines: Iterable[str], count: int, *, seed: int) -> list[str]:
+    """Draw some lines at random in one pass, each with the same chance, in the order of the text."""
+    sample = _Reservoir(count, seed)
+    for line in lines:
+        sample.offer(line)
+    return sample.held
+
+
+class _Reservoir:
+    """Vitter's algorithm R (1985): the n-th line replaces a held one with probability size / n."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seen = size, 0
+        self._random = random.Random(seed)
+        self._held: list[tuple[int, str]] = []
+
+    def offer(self, line: str) -> None:
+        self.seen += 1
+        if len(self._held) < self.size:
+            self._held.append((self.seen, line))
+        elif (place := self._random.randrange(self.seen)) < self.size:
+            self._held[place] = (self.seen, line)
+
+    @property
+    def held(self) -> list[str]:
+        return [line for _, line in sorted(self._held)]
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def _draw(line: str, seed: int) -> float:
+    """Give a number from 0 to 1 that only text and seed decide."""
+    digest = hashlib.blake2b(line.encode(), digest_size=HASH_BYTES, key=seed.to_bytes(8, "little", signed=True))
+    return int.from_bytes(digest.digest(), "little") / 2 ** (8 * HASH_BYTES)
