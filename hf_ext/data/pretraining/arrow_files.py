@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -40,7 +41,8 @@ def write_table(path: Path, features: datasets.Features, batches: Iterable[dict[
         what = f"the cache of documents and rows cannot be kept here ({error.strerror})"
         raise UserError(what, where=str(path.parent), fix="name another --cache_dir") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nothing is left of it if all went well
+            temporary.unlink()
 
 
 def load_table(path: Path, fingerprint: str) -> tuple[datasets.Dataset, list[str]] | None:

@@ -82,7 +82,11 @@ def make_rows(
     if loaded is not None:
         return loaded
     plan_group, join, build, features = _STEPS[type(layout.frame)]
-    plans = [plan_group(tokens, group, layout) for group in split.groups]
+    try:
+        plans = [plan_group(tokens, group, layout) for group in split.groups]
+    except ValueError as error:
+        fix = "check --document_boundary, hold out more text, or take --sentence_pairs sentence_order"
+        raise UserError(str(error), where=f"{split.source} ({split.name} text)", fix=fix) from None
     joined = join(plans, split.groups)
     if not len(joined):
         raise UserError("the tokenizer gives no token for this text", where=split.source, fix="check both")

@@ -36,7 +36,7 @@ class RowPlan:
     @property
     def begins(self) -> np.ndarray:
         """The first part of each row, ``(R,)``."""
-        return np.concatenate([[0], self.ends[:-1]])
+        return np.concatenate([[0], self.ends])[:-1]
 
 
 def pack_none(lengths: np.ndarray, max_length: int, overhead: int) -> RowPlan:

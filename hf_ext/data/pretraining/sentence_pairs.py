@@ -15,7 +15,6 @@ import numpy as np
 
 from hf_ext.data.pretraining.rows import FIRST_DOCUMENT, ROWS, MarkedDocuments, as_lists
 from hf_ext.data.special_tokens import PairFrame
-from hf_ext.errors import UserError
 
 BATCH = 1000  # rows written at a time
 PAIR_ROWS = datasets.Features(
@@ -61,7 +60,7 @@ def plan_pairs(sentences: Sequence[np.ndarray], room: int, *, kind: str, seed: i
         seed: Of the draws.
 
     Raises:
-        UserError: If all sentences are of one document and the second segments are to come from another.
+        ValueError: If all sentences are of one document and the second segments are to come from another.
     """
     generator = np.random.RandomState(seed)
     pairs = [
@@ -163,10 +162,7 @@ def _exchange(segments: np.ndarray, wrong: np.ndarray, room: int) -> tuple[np.nd
     """
     documents = segments[:, 0]
     if len(segments) > 1 and (documents == documents[0]).all():
-        raise UserError(
-            "--sentence_pairs next_sentence takes second segments from other documents, and there is one document only",
-            fix="check --document_boundary, or take sentence_order",
-        )
+        raise ValueError("second segments are taken from other documents, and there is one document only")
     made = segments.copy()
     labels = np.zeros(len(made), dtype=np.int64)
     sizes = segments[:, 5] - segments[:, 4]
