@@ -1,4 +1,4 @@
-"""Tiny masked language models of every family, batches with masked tokens, and a tokenizer that is only a vocabulary."""
+"""Tiny masked language models of every family, batches with masked tokens, and a vocabulary as tokenizer."""
 
 from __future__ import annotations
 
