@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
+import numpy as np
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.errors import UserError, did_you_mean
@@ -111,7 +114,7 @@ def load_tokenizer(
             min_count=arguments.min_token_count,
             lower_case=arguments.do_lower_case,
             model_max_length=max(longest, 512),
-            known_tokens=read_vector_tokens(arguments.embedding_file) if arguments.embedding_file else (),
+            known_tokens=_vector_tokens(arguments.embedding_file) if arguments.embedding_file else (),
         )
     except UserError:
         raise
@@ -164,7 +167,7 @@ def build_model(
     """
     vectors: dict = {}
     if arguments.embedding_file and arguments.from_scratch:
-        vectors, width = read_word_vectors(arguments.embedding_file, tokenizer.get_vocab())
+        vectors, width = _word_vectors(arguments.embedding_file, tokenizer)
         arguments = dataclasses.replace(arguments, embedding_size=width)
         logger.info("%d of %d tokens have a vector in %s.", len(vectors), len(tokenizer), arguments.embedding_file)
     try:
@@ -178,6 +181,31 @@ def build_model(
     except ValueError as error:
         raise UserError(str(error)) from error
     return model
+
+
+def _vector_tokens(path: str) -> list[str]:
+    with _blame_file(path):
+        return read_vector_tokens(path)
+
+
+def _word_vectors(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[dict[int, np.ndarray], int]:
+    with _blame_file(path):
+        vectors, width = read_word_vectors(path, tokenizer.get_vocab())
+    odd = next((number for number, vector in vectors.items() if not np.isfinite(vector).all()), None)
+    if odd is not None:
+        token = tokenizer.convert_ids_to_tokens(odd)
+        raise UserError(
+            f"the vector of {token!r} holds a number that is not finite", where=path, fix="correct its line"
+        )
+    return vectors, width
+
+
+@contextmanager
+def _blame_file(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot be read ({error})", where=path, fix="check --embedding_file") from error
 
 
 def _compare_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -15,6 +15,7 @@ from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.faults import blame_run
+from hf_ext.cli.resuming import check_resumed
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
@@ -83,6 +84,7 @@ class Outcome(Generic[Data]):
 
     def train(self, trainer: Trainer, data: Data) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
+        check_resumed(trainer, self.args.resume_from_checkpoint)
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
         trainer.save_model()
@@ -143,8 +145,18 @@ class Outcome(Generic[Data]):
 
     def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
         trainer.log_metrics(split, metrics)
+        if trainer.is_world_process_zero():
+            self._forget(split)
         trainer.save_metrics(split, metrics)
         self.results[split] = metrics
+
+    def _forget(self, split: str) -> None:
+        """Take what an earlier run said of a split out of ``all_results.json``, where transformers only adds."""
+        path = self.folder / "all_results.json"
+        if path.is_file():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = {name: value for name, value in kept.items() if not name.startswith(f"{split}_")}
+            path.write_text(json.dumps(kept, indent=4, sort_keys=True), encoding="utf-8")
 
     def _evaluate_checkpoints(self, trainer: Trainer) -> None:
         """Score every ``checkpoint-N`` of the output folder, then put the final weights back."""

@@ -113,6 +113,8 @@ def build_tagger(
     def load(settings: TaggerArguments, **sizes: int) -> PreTrainedModel:
         return load_tagger(settings, schema, **sizes)
 
+    if arguments.embedding_file and not arguments.from_scratch:
+        logger.warning("--embedding_file is for taggers from scratch; %s keeps its own.", arguments.model_name_or_path)
     model = build_model(arguments, tokenizer, load)
     if label_all_tokens and hasattr(model, "wants_probabilities"):
         raise UserError(

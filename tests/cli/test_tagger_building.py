@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -212,3 +214,26 @@ def test_sentence_labels_are_scored_where_they_are_known():
     assert scores == {"sentence_accuracy": pytest.approx(2 / 3), "both_right": pytest.approx(1 / 3)}
     assert score_sentence_labels(gold, guess, [None] * 4) == {"sentence_accuracy": pytest.approx(2 / 3)}
     assert score_sentence_labels([None] * 4, guess, [True] * 4) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.gz", gzip.compress(b"Ann 1 2\n" * 99)[:-12], "cannot be read .* – check --embedding_file"),
+        ("a.txt", b"Ann 1 2\nLee 1 nan\n", "the vector of 'Lee' holds a number that is not finite"),
+    ],
+)
+def test_a_file_of_vectors_that_is_broken_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    arguments = TaggerArguments(embedding_file=str(path))
+    tokenizer = build_tokenizer(["Ann Lee"], level="whole", min_count=1)
+    with pytest.raises(UserError, match=f"{path}: {message}"):
+        build_tagger(arguments, SCHEMA, tokenizer)
+
+
+def test_vectors_beside_a_pretrained_model_are_answered(tmp_path, caplog):
+    named = save(tmp_path, BertModel)
+    tokenizer = build_tokenizer(["Ann Lee"], level="whole", min_count=1)
+    build_tagger(TaggerArguments(model_name_or_path=named, embedding_file="vectors.txt"), SCHEMA, tokenizer)
+    assert "--embedding_file is for taggers from scratch" in caplog.text

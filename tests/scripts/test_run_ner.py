@@ -306,6 +306,33 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path):
     assert rows_of(tmp_path / "out") == whole
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [("Ann", "other tokens: number .* there and .* here"), ("PER", "other labels: number .* is 'B-PER' there and .*")],
+)
+def test_a_run_is_not_resumed_with_data_that_give_the_weights_another_meaning(tmp_path, changed, message):
+    train = [word for word in TRAIN if word not in ("--save_strategy", "no")]
+    flags = (*train, *SIZES, "--save_strategy", "steps", "--save_steps", "2", "--max_steps")
+    run(tmp_path, *files(tmp_path), *flags, "2")
+    for name in ("train", "dev", "test"):
+        path = tmp_path / f"{name}.txt"
+        path.write_text(path.read_text(encoding="utf-8").replace(changed, "Zoe"), encoding="utf-8")
+    named = ["--train_file", tmp_path / "train.txt", "--validation_file", tmp_path / "dev.txt"]
+    with pytest.raises(UserError, match=f"checkpoint-2: the checkpoint has {message}"):
+        run(tmp_path, *named, "--test_file", tmp_path / "test.txt", *flags, "4", "--resume_from_checkpoint", "true")
+
+
+def test_figures_of_an_earlier_prediction_are_forgotten(trained, tmp_path):
+    saved = ["--model_name_or_path", trained / "out", "--do_predict", "--test_file"]
+    run(tmp_path, *saved, trained / "test.txt")
+    assert read_json(tmp_path / "out" / "all_results.json")["predict_f1"] == 1.0
+    run(tmp_path, *saved, write_columns(tmp_path / "new.txt", english(3), tagged=False))
+    figures = read_json(tmp_path / "out" / "all_results.json")
+    assert figures["predict_samples"] == 3
+    assert "predict_f1" not in figures
+    assert not REPORTS & {path.name for path in (tmp_path / "out").iterdir()}
+
+
 def test_the_official_command_of_earlier_years_works(tmp_path, tiny_bert):
     for name, count, offset in (("train", 20, 0), ("dev", 6, 200), ("test", 6, 300)):
         write_json_lines(tmp_path / f"{name}.json", english(count, offset=offset))
