@@ -9,10 +9,10 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-ner test lint check format clean
+.PHONY: help install install-dev demo demo-ner demo-pretrain test lint check format clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## Make .venv and install hf_ext with the demo data into it
 
@@ -34,6 +34,9 @@ demo: install ## Train, evaluate and predict on real Chinese reviews, in a few m
 
 demo-ner: install ## Train a tagger of names in Chinese news, evaluate and predict
 	$(BIN)/python run_ner.py examples/ner_demo.yaml --overwrite_output_dir
+
+demo-pretrain: install ## Pretrain a small model from scratch on real Chinese reviews
+	$(BIN)/python run_continue_pretrain.py examples/pretrain_demo.yaml --overwrite_output_dir
 
 test: install-dev ## Run the tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -12,6 +12,7 @@ Every flag of the official ``run_mlm.py`` is here; ``--help`` lists them and our
 from hf_ext.cli import parse_arguments, run_script, start_session
 from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.pretraining_building import (
+    build_callbacks,
     build_collator,
     build_pretraining_model,
     check_pretraining_flags,
@@ -24,7 +25,6 @@ from hf_ext.data.pretraining import PretrainingData, PretrainingDataArguments
 from hf_ext.models.positions import count_positions
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.epoch_seed import EpochSeed
 from hf_ext.training.pretraining import PretrainingTrainer
 
 # Masks are drawn from columns that are no inputs of the model.
@@ -60,8 +60,9 @@ def main(argv: list[str]) -> dict:
     tokenizer = load_pretraining_tokenizer(model_args, data)
     pieces = extend_tokenizer(model_args, tokenizer)
 
-    # 5. Model: rows for new tokens, a vocabulary projection at the masked positions only
-    model = build_pretraining_model(model_args, tokenizer, pieces, sentence_pairs=data_args.has_sentence_pairs)
+    # 5. Model: a head for masked tokens, and for pairs of sentences if wanted; rows for new tokens
+    pairs = data_args.has_sentence_pairs
+    model, new_rows = build_pretraining_model(model_args, tokenizer, pieces, sentence_pairs=pairs)
 
     # 6. Rows: documents tokenised once and packed, the main process first; the others read its cache
     with args.main_process_first(desc="tokenise"):
@@ -84,7 +85,7 @@ def main(argv: list[str]) -> dict:
             eval_dataset=rows.get("validation"),
             data_collator=collator,
             processing_class=tokenizer,
-            callbacks=[EpochSeed(collator)],
+            callbacks=build_callbacks(model_args, collator, new_rows),
         )
 
     # 8. Train and evaluate; write figures and the model; say where they are

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from hf_ext.cli.building import check_metric_name, load_saved_tokenizer
 from hf_ext.data.pretraining import MaskingCollator, PretrainingData, PretrainingDataArguments
@@ -21,6 +21,8 @@ from hf_ext.models.vocabulary_rows import extend_embeddings
 from hf_ext.tokenization import build_tokenizer
 from hf_ext.tokenization.extension import add_tokens, read_token_list
 from hf_ext.training.arguments import ExtTrainingArguments
+from hf_ext.training.epoch_seed import EpochSeed
+from hf_ext.training.new_rows import NewRowsOnly
 from hf_ext.training.pretraining import MASKED_LOSS, PAIR_LOSS
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,9 @@ def use_pretraining_demo(
 
 
 def check_pretraining_flags(args: ExtTrainingArguments, data_args: PretrainingDataArguments) -> None:
-    """Refuse what makes no sense here, before anything is read.
+    """Refuse what makes no sense here, before anything is read; have each process make the batches of a stream itself.
+
+    Else the first process would make them for all and cut them up by rows, which ``masked_positions`` does not survive.
 
     Raises:
         UserError: For a prediction, a stream without an end, a metric that no evaluation gives, a method that needs
@@ -64,6 +68,8 @@ def check_pretraining_flags(args: ExtTrainingArguments, data_args: PretrainingDa
         raise UserError(
             "--streaming has no last row to stop at", fix="add --max_steps, e.g. rows / batch size * epochs"
         )
+    if data_args.streaming:
+        args.accelerator_config.dispatch_batches = False
     names = ["perplexity", *([MASKED_LOSS, PAIR_LOSS] if data_args.has_sentence_pairs else [])]
     check_metric_name(args, names)
 
@@ -94,14 +100,17 @@ def extend_tokenizer(arguments: PretrainingModelArguments, tokenizer: PreTrained
     """Add the tokens of ``--add_tokens``.
 
     Returns:
-        The old tokens, as ids, that stood in the place of each new one; empty without the flag.
+        The old tokens, as ids, that the row of each new one begins as the mean of; empty without the flag.
+
+    Raises:
+        UserError: If the file cannot be read, or a token cannot be added.
     """
     if not arguments.add_tokens:
         return {}
     entries = read_token_list(arguments.add_tokens)
     pieces = add_tokens(tokenizer, entries, use_descriptions=arguments.add_tokens_init == "description")
-    logger.info("%d new tokens from the %d of %s.", len(pieces), len(entries), arguments.add_tokens)
-    return pieces
+    logger.info("%s: %d tokens, %d of them new.", arguments.add_tokens, len(entries), len(pieces))
+    return {token: [] for token in pieces} if arguments.add_tokens_init == "random" else pieces
 
 
 def build_pretraining_model(
@@ -110,14 +119,17 @@ def build_pretraining_model(
     pieces: dict[str, list[int]],
     *,
     sentence_pairs: bool,
-) -> PreTrainedModel:
-    """Load or build the model, give new tokens their rows, and let it project masked positions only.
+) -> tuple[PreTrainedModel, list[int]]:
+    """Load or build the model, give new tokens their rows, and freeze what was asked for.
 
     Args:
         arguments: Which model.
         tokenizer: With the new tokens.
-        pieces: What stood in their place before.
+        pieces: What their rows begin as the mean of.
         sentence_pairs: Whether it needs a head for pairs of sentences.
+
+    Returns:
+        The model and the ids of its new tokens.
 
     Raises:
         UserError: If the model and the flags do not fit together; the message says what differs.
@@ -131,7 +143,7 @@ def build_pretraining_model(
             pad_token_id=tokenizer.pad_token_id or 0,
             notes=notes,
         )
-        extend_embeddings(model, tokenizer, pieces, multiple_of=arguments.pad_vocab_to_multiple_of)
+        new_rows = extend_embeddings(model, tokenizer, pieces, multiple_of=arguments.pad_vocab_to_multiple_of)
         if arguments.freeze_encoder:
             frozen = freeze_encoder(model, arguments.freeze_encoder)
             notes.append(f"{frozen:,} parameters of the encoder are frozen.")
@@ -139,7 +151,7 @@ def build_pretraining_model(
         raise UserError(str(error)) from error
     for note in notes:
         logger.info(note)
-    return model
+    return model, new_rows
 
 
 def build_collator(
@@ -181,3 +193,13 @@ def build_collator(
         max_length=data.max_length if flags.pad_to_max_length else None,
         gives_positions=masked_only,
     )
+
+
+def build_callbacks(
+    arguments: PretrainingModelArguments, collator: MaskingCollator, new_rows: list[int]
+) -> list[TrainerCallback]:
+    """Build what tells the collator of epochs, and what trains new rows alone at first if that is asked for."""
+    callbacks: list[TrainerCallback] = [EpochSeed(collator)]
+    if arguments.train_new_rows_steps:
+        callbacks.append(NewRowsOnly(new_rows, arguments.train_new_rows_steps))
+    return callbacks

@@ -19,12 +19,14 @@ import yaml
 from hf_ext.cli.legacy import LEGACY_FLAGS
 from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.data.arguments import DataArguments
+from hf_ext.data.pretraining import PretrainingDataArguments
 from hf_ext.data.tagging import TaggingDataArguments
 from hf_ext.evaluation.metrics import MULTI_LABEL, REGRESSION, SINGLE_LABEL, score
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.fusion import FUSIONS
 from hf_ext.models.loading import SCRATCH_MODELS
 from hf_ext.models.poolers import POOLERS
+from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.models.tagger_arguments import TaggerArguments
 from hf_ext.models.tagger_loading import SCRATCH_TAGGERS
 from hf_ext.training.arguments import ExtTrainingArguments
@@ -36,10 +38,19 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
     (ROOT / "docs").glob("*.md")
 )
 NER_GUIDE = ROOT / "docs" / "run_ner.md"
+PRETRAINING_GUIDE = ROOT / "docs" / "run_continue_pretrain.md"
 TYPES = (ModelArguments, DataArguments, ExtTrainingArguments)
-SCRIPTS = {"run_classification": TYPES, "run_ner": (TaggerArguments, TaggingDataArguments, ExtTrainingArguments)}
+SCRIPTS = {
+    "run_classification": TYPES,
+    "run_ner": (TaggerArguments, TaggingDataArguments, ExtTrainingArguments),
+    "run_continue_pretrain": (PretrainingModelArguments, PretrainingDataArguments, ExtTrainingArguments),
+}
 # by guide, the flags that have their row there; those of training are in one guide, to which the other one points
-LISTED = {GUIDE: TYPES, NER_GUIDE: (TaggerArguments, TaggingDataArguments)}
+LISTED = {
+    GUIDE: TYPES,
+    NER_GUIDE: (TaggerArguments, TaggingDataArguments),
+    PRETRAINING_GUIDE: (PretrainingModelArguments, PretrainingDataArguments),
+}
 FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
 OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -114,6 +125,7 @@ def test_the_readme_has_python_to_run():
     [
         *((page, "run_classification") for page in (ROOT / "README.md", GUIDE, TRAINING)),
         *((page, "run_ner") for page in (ROOT / "README.md", NER_GUIDE)),
+        *((page, "run_continue_pretrain") for page in (ROOT / "README.md", PRETRAINING_GUIDE)),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -130,7 +142,7 @@ def test_commands_of_the_script_parse(page, script, monkeypatch):
         ScriptArgumentParser(list(SCRIPTS[script])).parse_args(rest)
 
 
-@pytest.mark.parametrize("block", [*blocks(GUIDE, "yaml"), *blocks(NER_GUIDE, "yaml")])
+@pytest.mark.parametrize("block", [block for page in LISTED for block in blocks(page, "yaml")])
 def test_yaml_in_the_guide_names_known_flags(block):
     assert set(yaml.safe_load(block)) <= parser_flags()
 
@@ -162,7 +174,10 @@ def test_the_guide_of_classification_lists_a_flag_once(guide):
     assert len(rows) == len(set(rows))
 
 
-@pytest.mark.parametrize(("script", "page"), [("run_classification", GUIDE), ("run_ner", NER_GUIDE)])
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [("run_classification", GUIDE), ("run_ner", NER_GUIDE), ("run_continue_pretrain", PRETRAINING_GUIDE)],
+)
 def test_the_guide_gives_the_scripts_own_defaults(script, page):
     module = importlib.import_module(script)
     meanings = dict(re.findall(r"^\| `--(\w+)` \| (.*) \|$", text_of(page), re.MULTILINE))

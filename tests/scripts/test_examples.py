@@ -16,7 +16,8 @@ from hf_ext.cli import classifier_building
 from hf_ext.data import demo
 
 ALL_EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-EXAMPLES = [path for path in ALL_EXAMPLES if path.stem not in NER_EXAMPLES]
+OTHER_SCRIPTS = ("pretrain_", "tokenizer_")  # what their examples begin with
+EXAMPLES = [path for path in ALL_EXAMPLES if path.stem not in NER_EXAMPLES and not path.stem.startswith(OTHER_SCRIPTS)]
 ROWS = {"train_file": 60, "validation_file": 12, "test_file": 12}
 COLUMN_FILE = {
     "text_cols": ["Title", "Review Text"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -85,66 +86,67 @@ def test_a_run_that_is_killed_and_resumed_ends_with_bitwise_the_weights_of_one_t
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pairs", ["none", "next_sentence"])
-def test_two_processes_train_and_score_what_one_does(pairs, folder):
-    """The same rows in a step, an odd number of validation rows: nothing may count twice or by its process's share."""
-    learn = [
-        "--do_train",
-        "--do_eval",
-        "--max_steps",
-        "4",
-        "--save_strategy",
-        "no",
-        "--per_device_eval_batch_size",
-        "3",
-    ]
-    results = {}
-    for processes in (1, 2):
-        out = f"processes{processes}_{pairs}"
-        batch = ["--per_device_train_batch_size", 8 // processes, "--sentence_pairs", pairs, "--output_dir", out]
-        done = run_script(*flags(*learn, *batch), cwd=folder, processes=processes, script=SCRIPT)
-        assert done.returncode == 0, done.stderr[-3000:]
-        results[processes] = read_json(folder / out / "all_results.json")
-    for name in ("train_loss", "eval_loss", "eval_perplexity"):
-        assert results[2][name] == pytest.approx(results[1][name], rel=1e-4), name
-    one, two = (weights(folder / f"processes{n}_{pairs}") for n in (1, 2))
-    for name, values in one.items():
-        torch.testing.assert_close(two[name], values, rtol=1e-3, atol=2e-5)
+SEVERAL_RUNS = """
+import json, sys
+import run_continue_pretrain
+for words in json.loads(sys.argv[1]):
+    run_continue_pretrain.main(words)
+"""
+LEARN = ("--do_train", "--do_eval", "--max_steps", "3", "--save_strategy", "no", "--disable_tqdm", "true")
 
 
 @pytest.mark.slow
-def test_a_stream_on_two_processes_gives_each_its_own_rows(folder):
-    learn = ["--do_train", "--do_eval", "--streaming", "--max_steps", "3", "--save_strategy", "no"]
-    batch = ["--per_device_train_batch_size", "4", "--output_dir", "streamed"]
-    done = run_script(*flags(*learn, *batch), cwd=folder, processes=2, script=SCRIPT)
+def test_two_processes_train_and_score_what_one_does(folder, monkeypatch):
+    """The same rows in a step, an odd number of validation rows: nothing may count twice or by its process's share.
+
+    A stream, which is shuffled by process, only has to end well.
+    """
+    monkeypatch.chdir(folder)
+    kinds = ("none", "next_sentence")
+
+    def words(processes: int, kind: str) -> list[str]:
+        # a loss that is logged is of all processes
+        batch = ["--per_device_train_batch_size", 8 // processes, "--per_device_eval_batch_size", "3"]
+        out = ["--output_dir", f"{kind}{processes}", "--logging_steps", "1", "--sentence_pairs", kind]
+        return flags(*LEARN, *batch, *out)
+
+    for kind in kinds:
+        run_main(*words(1, kind), script=SCRIPT)
+    (folder / "several.py").write_text(SEVERAL_RUNS, encoding="utf-8")
+    streamed = flags(*LEARN, "--streaming", "--per_device_train_batch_size", "4", "--output_dir", "streamed")
+    runs = [*(words(2, kind) for kind in kinds), streamed]
+    done = run_script(json.dumps(runs), cwd=folder, processes=2, script=str(folder / "several.py"))
     assert done.returncode == 0, done.stderr[-3000:]
+    for kind in kinds:
+        one, two = (read_json(folder / f"{kind}{n}" / "all_results.json") for n in (1, 2))
+        for name in ("train_loss", "eval_loss", "eval_perplexity"):
+            assert two[name] == pytest.approx(one[name], rel=1e-4), name
+        left, right = (weights(folder / f"{kind}{n}") for n in (1, 2))
+        for name, values in left.items():
+            torch.testing.assert_close(right[name], values, rtol=1e-3, atol=2e-5)
     assert read_json(folder / "streamed" / "all_results.json")["eval_perplexity"] > 1
 
 
 @pytest.mark.slow
-def test_mistakes_end_with_one_line_and_status_2(folder, tmp_path):
-    cases = {
-        "did you mean 'mlm_probability'": ["--mlm_probabilty", "0.2"],
-        "empty.txt": ["--train_file", str(tmp_path / "empty.txt"), "--do_train"],
-    }
+def test_a_mistake_ends_with_one_line_and_status_2(folder, tmp_path):
     (tmp_path / "empty.txt").write_text("", encoding="utf-8")
-    for message, words in cases.items():
-        done = run_script(*flags(*words, "--output_dir", tmp_path / "out"), cwd=folder, timeout=120, script=SCRIPT)
-        said = [line for line in done.stderr.splitlines() if line.startswith("hf_ext: error:")]
-        assert done.returncode == 2, done.stderr[-2000:]
-        assert len(said) == 1
-        assert message in said[0]
-        assert "Traceback" not in done.stderr
+    words = flags("--do_train", "--output_dir", tmp_path / "out")
+    done = run_script(*words, "--train_file", tmp_path / "empty.txt", cwd=folder, timeout=120, script=SCRIPT)
+    assert done.returncode == 2, done.stderr[-2000:]
+    said = [line for line in done.stderr.splitlines() if line.startswith("hf_ext: error:")]
+    assert len(said) == 1
+    assert "empty.txt" in said[0]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
 @needs_demo_data
-def test_nothing_but_do_train_and_do_eval_trains_a_small_model_on_the_demo_data(tmp_path):
-    few = ("--max_train_samples", "64", "--max_eval_samples", "33", "--num_train_epochs", "1", "--use_cpu")
-    done = run_script("--do_train", "--do_eval", *few, cwd=tmp_path, script=SCRIPT)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "using the demo data" in done.stderr
+def test_nothing_but_do_train_and_do_eval_trains_a_small_model_on_the_demo_data(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    few = ("--max_train_samples", "64", "--max_eval_samples", "33", "--num_train_epochs", "1", "--cache_dir", "cache")
+    with caplog.at_level("INFO"):
+        run_main("--do_train", "--do_eval", *few, "--use_cpu", "--disable_tqdm", "true", script=SCRIPT)
+    assert "using the demo data" in caplog.text
     results = read_json(tmp_path / "outputs" / "pretrained" / "all_results.json")
     assert (results["train_samples"], results["eval_samples"]) == (64, 33)
     assert results["eval_perplexity"] > 1
