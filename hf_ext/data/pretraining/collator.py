@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+import struct
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -111,26 +111,21 @@ class MaskingCollator:
         """Make one batch."""
         if "row" not in rows[0]:
             raise ValueError("the rows have no column 'row'; Trainer removes it unless remove_unused_columns is False.")
-        lengths = np.array([len(row["input_ids"]) for row in rows])  # (B,)
-        size = self._padded_length(int(lengths.max()))
-        tokens = _pad([row["input_ids"] for row in rows], lengths, size, fill=self._pad_token_id)
+        lengths = [len(row["input_ids"]) for row in rows]
+        layout = _Layout(lengths, self._padded_length(max(lengths)), left=self.tokenizer.padding_side == "left")
+        tokens = layout.pad([row["input_ids"] for row in rows], self._pad_token_id)
         keys = row_keys(self.seed, self.epoch, [int(row["row"]) for row in rows])
-        chosen = self._choose(rows, tokens, lengths, keys)
+        chosen = self._choose(rows, tokens, layout, keys)
         hidden = replace_tokens(
-            tokens,
-            np.flatnonzero(chosen),
-            keys,
-            mask_token_id=self._mask_token_id,
-            vocabulary=self._vocabulary,
+            tokens, np.flatnonzero(chosen), keys, mask_token_id=self._mask_token_id, vocabulary=self._vocabulary
         )
-        place = _Placing(lengths, size, left=self.tokenizer.padding_side == "left")
-        batch = {"input_ids": place(hidden), **self._see(rows, lengths, place)}
+        batch = {"input_ids": layout.place(hidden), **self._see(rows, layout)}
         if "token_type_ids" in rows[0]:
-            segments = [row["token_type_ids"] for row in rows]
-            batch["token_type_ids"] = place(_pad(segments, lengths, size, fill=self.tokenizer.pad_token_type_id))
-        batch["labels"] = place(np.where(chosen, tokens, IGNORED))
+            segments = layout.pad([row["token_type_ids"] for row in rows], self.tokenizer.pad_token_type_id)
+            batch["token_type_ids"] = layout.place(segments)
+        batch["labels"] = layout.place(np.where(chosen, tokens, IGNORED))
         if self.gives_positions:
-            batch["masked_positions"] = np.flatnonzero(batch["labels"] != IGNORED)  # (N,)
+            batch["masked_positions"] = np.flatnonzero(layout.place(chosen))  # (N,)
         if "next_sentence_label" in rows[0]:
             batch["next_sentence_label"] = np.array([int(row["next_sentence_label"]) for row in rows])  # (B,)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
@@ -143,13 +138,13 @@ class MaskingCollator:
         self,
         rows: Sequence[Mapping[str, Any]],
         tokens: NDArray[np.int64],
-        lengths: NDArray[np.int64],
+        layout: _Layout,
         keys: NDArray[np.uint64],
     ) -> NDArray[np.bool_]:
-        maskable = ~self._special[tokens] & (np.arange(tokens.shape[1]) < lengths[:, None])
+        maskable = layout.real & ~self._special[tokens]
         word_starts = maskable
         if self.masking != "token":
-            word_starts = _pad([row["word_starts"] for row in rows], lengths, tokens.shape[1], fill=True)
+            word_starts = layout.pad([row["word_starts"] for row in rows], True)
         return choose_tokens(
             maskable,
             word_starts,
@@ -160,12 +155,10 @@ class MaskingCollator:
             span_probability=self.span_probability,
         )
 
-    def _see(
-        self, rows: Sequence[Mapping[str, Any]], lengths: NDArray[np.int64], place: _Placing
-    ) -> dict[str, NDArray[Any]]:
-        """Say what each token sees, and where it stands if that is not where it stands in the row."""
+    def _see(self, rows: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[str, NDArray[Any]]:
+        """Say what each token sees, and its position if that is not its place in the row."""
         if not self.isolate_documents:
-            return {"attention_mask": place(np.arange(place.size) < lengths[:, None]).astype(np.int64)}
+            return {"attention_mask": layout.place(layout.real).astype(np.int64)}
         sizes = [row["document_lengths"] for row in rows]
         for row, documents in zip(rows, sizes, strict=True):
             if sum(documents) != len(row["input_ids"]):
@@ -173,33 +166,41 @@ class MaskingCollator:
                     f"row {row['row']}: its documents have {sum(documents)} tokens together, but the row has "
                     f"{len(row['input_ids'])}."
                 )
-        documents = place(number_documents(sizes, place.size))
+        numbers = layout.place(number_documents(sizes, layout.size))
         return {
-            "attention_mask": mask_documents(documents),
-            "position_ids": number_positions(documents, offset=self.position_offset),
+            "attention_mask": mask_documents(numbers),
+            "position_ids": number_positions(numbers, offset=self.position_offset),
         }
 
 
-class _Placing:
-    """Move rows that are padded on the right to the side where the tokenizer has them."""
+class _Layout:
+    """Where the tokens of each row stand in the padded batch: at first on the left, in the end on the tokenizer's side.
 
-    def __init__(self, lengths: NDArray[np.int64], size: int, *, left: bool) -> None:
+    Args:
+        lengths: The tokens of each row.
+        size: The tokens of a padded row, T.
+        left: Whether padding ends up on the left.
+    """
+
+    def __init__(self, lengths: Sequence[int], size: int, *, left: bool) -> None:
+        counts = np.array(lengths)[:, None]
         self.size = size
-        self.columns = (np.arange(size) + lengths[:, None]) % size if left else None  # (B, T)
+        self.real = np.arange(size) < counts  # (B, T)
+        self.is_full = min(lengths) == size
+        self.columns = (np.arange(size) + counts) % size if left else None  # (B, T)
 
-    def __call__(self, padded: NDArray[Any]) -> NDArray[Any]:
+    def pad(self, sequences: Sequence[Any], fill: int | bool) -> NDArray[Any]:
+        """Stack one sequence of each row as ``(B, T)``, padded on the right: bool where the filling is, else int64."""
+        kind: DTypeLike = np.bool_ if isinstance(fill, bool) else np.int64
+        if self.is_full:
+            return _flatten(sequences, kind).reshape(self.real.shape)
+        padded = np.full(self.real.shape, fill, dtype=kind)
+        padded[self.real] = _flatten(sequences, kind)
+        return padded
+
+    def place(self, padded: NDArray[Any]) -> NDArray[Any]:
+        """Move rows that are padded on the right to where they are to be."""
         return padded if self.columns is None else np.take_along_axis(padded, self.columns, axis=1)
-
-
-def _pad(sequences: Sequence[Any], lengths: NDArray[np.int64], size: int, *, fill: int | bool) -> NDArray[Any]:
-    """Stack sequences of these lengths as ``(B, T)``, padded on the right; true and false where the filling is."""
-    kind: DTypeLike = np.bool_ if isinstance(fill, bool) else np.int64
-    flat = _flatten(sequences, kind)
-    if len(flat) == len(lengths) * size:
-        return flat.reshape(len(lengths), size)
-    padded = np.full((len(lengths), size), fill, dtype=kind)
-    padded[np.arange(size) < lengths[:, None]] = flat
-    return padded
 
 
 def _flatten(sequences: Sequence[Any], kind: DTypeLike) -> NDArray[Any]:
@@ -207,4 +208,5 @@ def _flatten(sequences: Sequence[Any], kind: DTypeLike) -> NDArray[Any]:
         return np.concatenate(sequences, dtype=kind, casting="unsafe")
     if kind is np.bool_:
         return np.frombuffer(b"".join(map(bytes, sequences)), dtype=np.bool_)
-    return np.frombuffer(array("q", chain.from_iterable(sequences)), dtype=np.int64)
+    numbers = list(chain.from_iterable(sequences))
+    return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64).copy()  # torch wants to write

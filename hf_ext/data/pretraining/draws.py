@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,16 @@ def row_keys(seed: int, epoch: int, rows: Sequence[int] | NDArray[np.int64]) -> 
     Returns:
         The keys, shape ``(B,)``.
     """
+    fixed, changing = _epoch_keys(seed, epoch)
     numbers = np.asarray(rows, dtype=np.int64)
-    epochs = np.where(numbers < 0, 0, epoch).astype(np.int64)
+    return mix(np.where(numbers < 0, fixed, changing) + numbers.view(np.uint64) * STEP)
+
+
+@cache
+def _epoch_keys(seed: int, epoch: int) -> NDArray[np.uint64]:
+    """Give the keys of no epoch and of this one."""
     root = mix(np.array([seed % 2**64], dtype=np.uint64) + STEP)
-    return mix(mix(root + epochs.view(np.uint64) * STEP) + numbers.view(np.uint64) * STEP)
+    return mix(root + np.array([0, epoch], dtype=np.uint64) * STEP)
 
 
 def draw(keys: NDArray[np.uint64], counters: NDArray[np.int64], *, purpose: int) -> NDArray[np.uint64]:

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_ext.data.pretraining.draws import draw, scale, unit_interval
+from hf_ext.data.pretraining.runs import Runs
 
 Grid = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
-ORDER, TURN, SPAN_LENGTH, SPAN_PHASE = range(4)  # what a draw is for; ``replacement`` has the numbers after these
-COLUMN_BITS = np.uint64(24)
-COLUMN = np.uint64(2**24 - 1)
+ORDER, SPAN_LENGTH, SPAN_PHASE = range(3)  # what a draw is for; ``replacement`` has the numbers after these
 CORRECTIONS = 4  # passes in which a row comes closer to its number of tokens
+# A number to sort words by holds, from its highest bit, 16 of the row, 24 of the place in the row, 24 of the word.
+ROW_SHIFT, RANK_SHIFT, RANK_BITS = np.uint64(48), np.uint64(24), np.uint64(23)
+UNUSABLE = np.uint64(2**23)  # the place of what cannot be masked: behind all others
+WORD = np.uint64(2**24 - 1)
 
 
-@dataclass(frozen=True)
-class Units:
-    """Where the words and the spans of a batch begin; a span begins where a word does.
+class Units(NamedTuple):
+    """What is masked together.
 
     Args:
-        words: Where a word begins, which is masked as a whole or not at all, shape ``(B, T)``.
-        spans: Where a span of words begins, which are masked together as far as the number of tokens allows,
-            shape ``(B, T)``.
+        words: The words of a batch, each of which is masked as a whole or not at all.
+        anchors: The column that the span of each word begins at; the words of a span are masked together as far as
+            the number of tokens allows.
     """
 
-    words: Grid
-    spans: Grid
+    words: Runs
+    anchors: Numbers
 
 
 def mask_tokens(maskable: Grid, word_starts: Grid, keys: Keys, **_: float) -> Units:
@@ -39,8 +41,8 @@ def mask_tokens(maskable: Grid, word_starts: Grid, keys: Keys, **_: float) -> Un
 
     When: the usual objective, and the one that a published BERT was trained with.
     """
-    every = np.ones_like(maskable)
-    return Units(every, every)
+    tokens = Runs(np.ones_like(maskable))
+    return Units(tokens, tokens.column)
 
 
 def mask_whole_words(maskable: Grid, word_starts: Grid, keys: Keys, **_: float) -> Units:
@@ -48,8 +50,8 @@ def mask_whole_words(maskable: Grid, word_starts: Grid, keys: Keys, **_: float) 
 
     When: words of several tokens are easy to guess from their other tokens, as in Chinese by characters.
     """
-    words = _clean_starts(maskable, word_starts)
-    return Units(words, words)
+    words = Runs(word_starts | _breaks(maskable))
+    return Units(words, words.column)
 
 
 def mask_spans(
@@ -63,15 +65,15 @@ def mask_spans(
 
     When: tasks that ask for spans, such as reading comprehension and entities.
     """
-    words = _clean_starts(maskable, word_starts)
-    runs = _Runs(words)
-    lengths = _draw_span_lengths(keys, int(runs.counts.max()), max_span_length, span_probability)  # (B, W)
+    breaks = _breaks(maskable)
+    words = Runs(word_starts | breaks)
+    lengths = _draw_span_lengths(keys, int(words.counts.max()), max_span_length, span_probability)  # (B, W)
     phase = scale(draw(keys, np.zeros(len(keys), dtype=np.int64), purpose=SPAN_PHASE), lengths[:, 0])
     ends = lengths.cumsum(axis=1) - phase[:, None]  # (B, W): the word after each span
-    inside = ends < runs.counts[:, None]
-    spans = np.zeros(words.size, dtype=bool)
-    spans[runs.first[(ends + runs.before[:, None])[inside]]] = True
-    return Units(words, spans.reshape(words.shape) | _breaks(maskable))
+    starts = breaks.ravel()[words.first]
+    starts[(ends + words.before[:, None])[ends < words.counts[:, None]]] = True
+    first = np.flatnonzero(starts)
+    return Units(words, np.repeat(words.column[first], np.diff(first, append=len(starts))))
 
 
 def choose_tokens(
@@ -100,71 +102,44 @@ def choose_tokens(
     Returns:
         True at the tokens to predict, shape ``(B, T)``. They depend on a row's own tokens and key alone.
     """
-    units = MASKINGS[masking](maskable, word_starts, keys, **settings)
-    rows, size = maskable.shape
-    places = _lay_out(units.spans, maskable, keys) + np.arange(rows)[:, None] * size  # (B, T): into the flat batch
-    words = _Runs(units.words.ravel()[places])  # along the circle
+    words, anchors = MASKINGS[masking](maskable, word_starts, keys, **settings)
+    order = _shuffle(words, anchors, maskable, keys)
+    length = words.length[order]
     total = maskable.sum(axis=1, keepdims=True)  # (B, 1)
     budget = np.maximum(np.floor(probability * total + 0.5).astype(np.int64), np.minimum(total, 1))
-    begin = scale(draw(keys[:, None], np.zeros((1, 1), dtype=np.int64), purpose=TURN), total)
-    end, columns = begin + budget, np.arange(size)
-    window = (columns >= begin) & (columns < end) | (
-        columns < end - total
-    )  # (B, T): what goes past the end comes round
-    usable = (columns < total).ravel()[words.first]
-    chosen = window.ravel()[words.first] & usable
-    result = np.zeros(rows * size, dtype=bool)
-    result[places.ravel()] = np.repeat(_correct(chosen, usable, words, budget[:, 0]), words.length)
-    return result.reshape(rows, size)
+    begin = scale(keys[:, None], total)  # a key is as good as a draw
+    end, columns = begin + budget, np.arange(maskable.shape[1])
+    window = (columns >= begin) & (columns < end)  # (B, T): along the circle
+    window |= columns < end - total  # what goes past the end comes round
+    place = np.cumsum(length) - length  # where the word begins on its circle; the circles one after the other
+    usable = (columns < total).ravel()[place]
+    chosen = np.empty_like(usable)
+    chosen[order] = _correct(window.ravel()[place] & usable, usable, length, words=words, budget=budget[:, 0])
+    return np.repeat(chosen, words.length).reshape(maskable.shape)
 
 
-class _Runs:
-    """The words, or spans, that a batch is made of, one row after the other.
-
-    Args:
-        starts: Where one begins, shape ``(B, T)``; at the first token of a row in any case.
-    """
-
-    def __init__(self, starts: Grid) -> None:
-        rows, size = starts.shape
-        self.first = np.flatnonzero(starts)  # where each begins in the flat batch
-        self.length = np.empty_like(self.first)  # tokens
-        np.subtract(self.first[1:], self.first[:-1], out=self.length[:-1])
-        self.length[-1:] = rows * size - self.first[-1:]
-        self.before = self.first.searchsorted(np.arange(rows) * size)  # how many the rows before have
-        self.counts = np.append(self.before[1:], len(self.first)) - self.before
-        self.row = np.repeat(np.arange(rows), self.counts)
-        self.column = self.first - self.row * size
+def _shuffle(words: Runs, anchors: Numbers, maskable: Grid, keys: Keys) -> Numbers:
+    """Order the words of each row: by span, the spans at random, and behind them what cannot be masked."""
+    ranks = draw(keys[words.row], anchors, purpose=ORDER) >> (np.uint64(64) - RANK_BITS)
+    ranks = np.where(maskable.ravel()[words.first], ranks, UNUSABLE)
+    rows = np.repeat(np.arange(len(keys), dtype=np.uint64) << ROW_SHIFT, words.counts)
+    numbers = rows | (ranks << RANK_SHIFT) | np.arange(len(ranks), dtype=np.uint64)
+    return (np.sort(numbers) & WORD).view(np.int64)
 
 
-def _lay_out(span_starts: Grid, maskable: Grid, keys: Keys) -> Numbers:
-    """Sort the tokens of each row by span, the spans at random: the columns in that order, maskable ones first."""
-    spans = _Runs(span_starts)
-    drawn = (draw(keys[spans.row], spans.column, purpose=ORDER) >> np.uint64(1)) & ~COLUMN
-    ranks = np.repeat(drawn, spans.length).reshape(maskable.shape)  # (B, T)
-    ranks = np.where(maskable, ranks, ~COLUMN) | np.arange(maskable.shape[1], dtype=np.uint64)
-    return (np.sort(ranks, axis=1) & COLUMN).view(np.int64)
-
-
-def _correct(chosen: Grid, usable: Grid, words: _Runs, budget: Numbers) -> Grid:
-    """Bring the number of chosen tokens of each row to its budget: by whole words, in random order."""
+def _correct(chosen: Grid, usable: Grid, length: Numbers, *, words: Runs, budget: Numbers) -> Grid:
+    """Bring the number of chosen tokens of each row to its budget: by whole words, in the order of the circle."""
     for _ in range(CORRECTIONS):
-        missing = budget - np.add.reduceat(words.length * chosen, words.before)
+        missing = budget - words.sum_rows(length * chosen)
         if not missing.any():
             return chosen
         gap = missing[words.row]
         size = np.abs(gap)
-        candidates = (words.length <= size) & (chosen != (gap > 0)) & usable
-        running = np.cumsum(words.length * candidates)
-        running -= np.repeat(np.append(0, running)[words.before], words.counts)
-        chosen = chosen ^ (candidates & (running <= size))
-    empty = (np.add.reduceat(chosen.astype(np.int64), words.before) == 0) & (budget > 0)
+        candidates = (length <= size) & (chosen != (gap > 0)) & usable
+        chosen = chosen ^ (candidates & (words.accumulate(length * candidates) <= size))
+    empty = (words.sum_rows(chosen.astype(np.int64)) == 0) & (budget > 0)
     chosen[words.before[empty]] = True
     return chosen
-
-
-def _clean_starts(maskable: Grid, word_starts: Grid) -> Grid:
-    return word_starts | _breaks(maskable)
 
 
 def _breaks(maskable: Grid) -> Grid:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_ext.data.pretraining.draws import draw, scale, unit_interval
+from hf_ext.data.pretraining.draws import draw, scale
 
-MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # of the chosen tokens; the others stay as they are
-SHARE, OTHER_TOKEN = 4, 5  # what a draw is for; ``masking`` has the numbers before these
+SHARES, MASK_SHARE, RANDOM_SHARE = 10, 8, 1  # of ten chosen tokens; the tenth stays as it is
+REPLACEMENT = 3  # what a draw is for; ``masking`` has the numbers before this one
+LOWER_HALF = np.uint64(32)
 
 
 def replace_tokens(
@@ -35,11 +36,11 @@ def replace_tokens(
         The tokens that the model sees, shape ``(B, T)``.
     """
     rows, columns = np.divmod(chosen, input_ids.shape[1])
-    shares = unit_interval(draw(keys[rows], columns, purpose=SHARE))  # (N,)
+    drawn = draw(keys[rows], columns, purpose=REPLACEMENT)  # (N,): the upper half decides what, the lower which token
+    shares = scale(drawn, SHARES)
     replaced = input_ids.copy()
     flat = replaced.reshape(-1)  # a view
     flat[chosen[shares < MASK_SHARE]] = mask_token_id
     random = (shares >= MASK_SHARE) & (shares < MASK_SHARE + RANDOM_SHARE)
-    drawn = draw(keys[rows[random]], columns[random], purpose=OTHER_TOKEN)
-    flat[chosen[random]] = vocabulary[scale(drawn, len(vocabulary))]
+    flat[chosen[random]] = vocabulary[scale(drawn[random] << LOWER_HALF, len(vocabulary))]
     return replaced

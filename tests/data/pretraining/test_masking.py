@@ -14,7 +14,6 @@ from hf_ext.data.pretraining.masking import (
     ORDER,
     SPAN_LENGTH,
     SPAN_PHASE,
-    TURN,
     choose_tokens,
     mask_spans,
 )
@@ -90,13 +89,13 @@ def reference(maskable, starts, key, *, masking, probability, max_span_length, s
                 spans.append([])
             spans[-1].append(word)
     spans = [span for span in spans if maskable[span[0][0]]]
-    spans.sort(key=lambda span: drawn(span[0][0], ORDER) >> 25)
+    spans.sort(key=lambda span: drawn(span[0][0], ORDER) >> 41)
     circle = [word for span in spans for word in span]
     total = sum(map(len, circle))
     if not total:
         return set()
     budget = max(1, int(probability * total + 0.5))
-    turn = int(scale(draw(key, np.array([0]), purpose=TURN), total)[0])
+    turn = int(scale(key, total)[0])
     chosen, place = [], 0
     for word in circle:
         chosen.append((place - turn) % total < budget)
@@ -185,8 +184,8 @@ def test_words_are_masked_as_a_whole_and_special_tokens_never(batch, masking):
 
 def test_spans_are_as_long_as_those_of_spanbert():
     maskable, starts = np.ones((200, 512), dtype=bool), np.ones((200, 512), dtype=bool)
-    spans = mask_spans(maskable, starts, row_keys(0, 0, np.arange(200)), **SPANS).spans
-    lengths = np.concatenate([np.diff(np.flatnonzero(row))[1:] for row in spans])
+    anchors = mask_spans(maskable, starts, row_keys(0, 0, np.arange(200)), **SPANS).anchors.reshape(200, 512)
+    lengths = np.concatenate([np.unique(row, return_counts=True)[1][1:-1] for row in anchors])
     assert lengths.mean() == pytest.approx(3.8, abs=0.05)  # section 3.1 of the paper
     shares = np.bincount(lengths, minlength=11)[1:] / len(lengths)
     expected = 0.2 * 0.8 ** np.arange(10)
