@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.arguments import TaggingDataArguments
-from hf_ext.data.tagging.conll import CLEAR_SHARE, SAMPLE_LINES, TAGGED_LINE, split_blanks
+from hf_ext.data.tagging.conll import SAMPLE_LINES, TAG_SHAPE, TAGGED_LINE, split_blanks
 from hf_ext.data.tagging.sentences import Sentence, SentenceFile
 from hf_ext.data.tagging.tables import NO_COLUMN
 from hf_ext.data.tagging.text_words import choose_level, cut_text
@@ -45,8 +45,8 @@ def read_text(path: Path, *, unlabelled: bool, level: str | None) -> SentenceFil
 def looks_like_text(path: Path, tags: Collection[str] = ()) -> bool:
     """Whether a .txt file to predict holds a sentence a line, and not a word a line.
 
-    It holds words if most lines end in a tag or in something that looks like one, if nearly all have a tab, or if all
-    lines have as many cells and blank lines divide them into groups of more than one.
+    It holds words if most lines end in a tag or in something that looks like one, or if all lines have as many cells
+    and blank lines divide them into groups of more than one.
 
     Args:
         path: The file.
@@ -54,8 +54,7 @@ def looks_like_text(path: Path, tags: Collection[str] = ()) -> bool:
     """
     raw = [line.rstrip() for _, line in zip(range(SAMPLE_LINES), TextFile(path), strict=False)]
     filled = [line for line in raw if line and not line.startswith("#")]
-    tagged = sum(bool(TAGGED_LINE.fullmatch(line)) or _last_of_several(line) in tags for line in filled)
-    if tagged * 2 > len(filled) or sum("\t" in line for line in filled) > CLEAR_SHARE * len(filled):
+    if sum(_ends_in_tag(line, tags) for line in filled) * 2 > len(filled):
         return False
     lines = [line.strip() for line in raw]
     cells = [split_blanks(line.strip()) for line in filled]
@@ -63,9 +62,11 @@ def looks_like_text(path: Path, tags: Collection[str] = ()) -> bool:
     return not (len(groups) > 1 and max(groups) > 1 and len({len(row) for row in cells}) == 1)
 
 
-def _last_of_several(line: str) -> str | None:
+def _ends_in_tag(line: str, tags: Collection[str]) -> bool:
     cells = split_blanks(line)
-    return cells[-1] if len(cells) > 1 else None
+    known = len(cells) > 1 and cells[-1] in tags
+    behind_tab = "\t" in line and TAG_SHAPE.fullmatch(line.rpartition("\t")[2])  # there a type may hold blanks
+    return bool(known or behind_tab or TAGGED_LINE.fullmatch(line))
 
 
 def read_line_folder(folder: Path, arguments: TaggingDataArguments, *, unlabelled: bool = False) -> SentenceFile:

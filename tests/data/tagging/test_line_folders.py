@@ -78,6 +78,7 @@ def test_a_txt_file_of_words_is_seen_to_be_one(tmp_path):
 )
 def test_a_txt_file_with_tags_is_not_taken_for_text(tmp_path, content):
     assert not looks_like_text(write(tmp_path / "a.txt", content), ("NN", "VB"))
+    assert looks_like_text(write(tmp_path / "b.txt", "1\tAnn runs\n2\tBob runs\n"), ("NN", "VB"))
 
 
 def test_a_txt_file_of_json_lines_is_read_as_such(tmp_path):
