@@ -30,19 +30,22 @@ def write_table(path: Path, features: datasets.Features, batches: Iterable[dict[
     """
     schema = features.arrow_schema
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary_notes = temporary.with_suffix(".json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with pa.ipc.new_stream(str(temporary), schema) as writer:
             for batch in batches:
                 writer.write_batch(pa.record_batch([pa.array(batch[f.name], f.type) for f in schema], schema))
-        _notes_path(path).write_text(json.dumps(notes), encoding="utf-8")
+        temporary_notes.write_text(json.dumps(notes), encoding="utf-8")
+        os.replace(temporary_notes, _notes_path(path))
         os.replace(temporary, path)
     except OSError as error:
         what = f"the cache of documents and rows cannot be kept here ({error.strerror})"
         raise UserError(what, where=str(path.parent), fix="name another --cache_dir") from None
     finally:
-        with contextlib.suppress(OSError):  # nothing is left of it if all went well
-            temporary.unlink()
+        for left in (temporary, temporary_notes):
+            with contextlib.suppress(OSError):  # nothing is left if all went well
+                left.unlink()
 
 
 def load_table(path: Path, fingerprint: str) -> tuple[datasets.Dataset, list[str]] | None:

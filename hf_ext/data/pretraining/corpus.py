@@ -14,6 +14,7 @@ import datasets
 import numpy as np
 
 from hf_ext.data.pretraining.arrow_files import load_table, write_table
+from hf_ext.data.pretraining.corpus_files import describe_files
 from hf_ext.data.pretraining.documents import Document, DocumentReader
 from hf_ext.data.pretraining.text_hashes import HeldOut, hash_text
 from hf_ext.errors import UserError
@@ -74,7 +75,7 @@ def read_corpus(
         keep: Which documents to keep; None for all.
 
     Raises:
-        UserError: If a file cannot be read or has no text.
+        UserError: If a file cannot be read, or there is no text in any.
     """
     digest = hashlib.sha256(json.dumps([FORMAT_VERSION, *reader.state, repr(keep)]).encode())
     for path in paths:
@@ -84,7 +85,12 @@ def read_corpus(
     if keep is not None:
         numbered = ((i, document) for i, document in numbered if keep.holds(document.text))
     files = [str(path) for path in paths]
-    return _keep(numbered, files, digest.hexdigest()[:32], reader.notes, cache_dir=cache_dir, overwrite=overwrite)
+    key = digest.hexdigest()[:32]
+    corpus = _keep(numbered, files, key, reader.notes, cache_dir=cache_dir, overwrite=overwrite)
+    if keep is not None and not len(corpus.documents):
+        fix = "raise --validation_split_percentage, or pass --validation_file"
+        raise UserError("no document falls into the share that is held out", where=describe_files(files), fix=fix)
+    return _not_empty(corpus)
 
 
 def read_hub_corpus(
@@ -101,7 +107,7 @@ def read_hub_corpus(
     cells = (cell for batch in rows.select_columns([column]).iter(BATCH) for cell in batch[column])
     numbered = ((i, {column: cell}) for i, cell in enumerate(cells, 1))
     documents = ((0, document) for document in reader.read_rows(numbered, source))
-    return _keep(documents, [source], key, reader.notes, cache_dir=cache_dir, overwrite=overwrite)
+    return _not_empty(_keep(documents, [source], key, reader.notes, cache_dir=cache_dir, overwrite=overwrite))
 
 
 def keep_documents(source: str, documents: Iterable[Document], *, cache_dir: Path) -> Corpus:
@@ -117,7 +123,7 @@ def keep_documents(source: str, documents: Iterable[Document], *, cache_dir: Pat
     """
     name = hashlib.sha256(source.encode()).hexdigest()[:32]
     kept = _keep(((0, document) for document in documents), [source], name, [], cache_dir=cache_dir, overwrite=True)
-    kept.key = hashlib.sha256(kept.column("hash").tobytes()).hexdigest()[:32]
+    _not_empty(kept).key = hashlib.sha256(kept.column("hash").tobytes()).hexdigest()[:32]
     return kept
 
 
@@ -135,9 +141,15 @@ def _keep(
     if loaded is None:
         write_table(path, FEATURES, _batches(documents), notes)
         loaded = load_table(path, key)
-    if loaded is None or not len(loaded[0]):
-        raise UserError("no document is left", where=", ".join(files[:3]), fix="name more text")
+    if loaded is None:
+        raise UserError("the documents just written are gone", where=str(path), fix="name another --cache_dir")
     return Corpus(loaded[0], files, key, loaded[1])
+
+
+def _not_empty(corpus: Corpus) -> Corpus:
+    if not len(corpus.documents):
+        raise UserError("no text", where=describe_files(corpus.files), fix="check that this is the right text")
+    return corpus
 
 
 def _batches(documents: Iterable[tuple[int, Document]]) -> Iterator[dict[str, Any]]:

@@ -62,17 +62,17 @@ class DocumentReader:
         return cls(arguments.document_boundary, arguments.text_column_name, arguments.delimiter, arguments.quoting)
 
     def read(self, path: Path) -> Iterator[Document]:
-        """Give the documents of a file, without blanks around them and without empty ones.
+        """Give the documents of a file, without blanks around them and without empty ones; note a file without any.
 
         Raises:
-            UserError: If the file cannot be read, has no text column, or no text.
+            UserError: If the file cannot be read, or has no text column.
         """
         empty = True
         for document in self._read(path):
             empty = False
             yield document
         if empty:
-            raise UserError("no text", where=str(path), fix="check that this is the right file")
+            self.note(f"{path}: no text")
 
     def read_rows(self, rows: Iterable[tuple[int, Mapping[str, Any]]], source: str) -> Iterator[Document]:
         """Give the text of each row that has one.
@@ -86,13 +86,12 @@ class DocumentReader:
         """
         rows, empty = iter(rows), 0
         head = list(islice(rows, SAMPLED))
-        column = self.choose_column([name for _, row in head[:SAMPLED] for name in row], source)
+        if not head:
+            return
+        column = self.choose_column([name for _, row in head for name in row], source)
         for part in (head, rows):
             for line, row in part:
-                cell = row.get(column)
-                value = cell if isinstance(cell, str) else to_cell(cell, column, f"{source}:{line}")
-                text = ("\n".join(value) if isinstance(value, list) else value).strip()
-                if text:
+                if text := _read_cell(row.get(column), column, f"{source}:{line}"):
                     yield from _cut(Document(text, line))
                 else:
                     empty += 1
@@ -117,7 +116,7 @@ class DocumentReader:
         if found is None and len(present) == 1:
             found = present[0]
         if found is None:
-            what = f"which column is the text? There are: {listed}" if present else "no rows"
+            what = f"which column is the text? There are: {listed}"
             raise UserError(what, where=source, fix="pass --text_column_name")
         return found
 
@@ -215,6 +214,13 @@ def _cut(document: Document) -> Iterator[Document]:
         yield Document(text[start:end].strip(), document.line)
         start = end
     yield Document(text[start:].strip() if start else text, document.line)
+
+
+def _read_cell(cell: Any, column: str, where: str) -> str:
+    parts = cell if isinstance(cell, list) else [cell]
+    if any(isinstance(part, dict | list | bytes) for part in parts):
+        raise UserError(f"column {column!r} holds no text", where=where, fix="name another --text_column_name")
+    return "\n".join(str(to_cell(part, column, where)) for part in parts).strip()
 
 
 def _as_rows(objects: Iterable[tuple[int, Any]], source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_ext.data.pretraining.corpus import Corpus
+from hf_ext.data.pretraining.corpus_files import describe_files
 from hf_ext.data.splits import split_rows
 from hf_ext.errors import UserError
 
@@ -59,7 +60,12 @@ def hold_out(corpus: Corpus, kept: np.ndarray, *, percentage: float, seed: int, 
         )
     sources = source_of[corpus.column("file")[kept]]
     strata = [str(source) for source in sources.tolist()] if sources.any() else len(kept)
-    sides = split_rows(strata, validation=max(percentage / 100, 1 / len(kept)), seed=seed)
+    try:
+        sides = split_rows(strata, validation=max(percentage / 100, 1 / len(kept)), seed=seed)
+    except UserError:  # names flags of other scripts
+        what = f"too few documents ({len(kept)}) to hold {percentage:g} % out of each source and train on the others"
+        fix = "pass --validation_file, another --document_boundary or percentage, or more text"
+        raise UserError(what, where=describe_files(corpus.files), fix=fix) from None
     train, validation = kept[sides.train], kept[sides.validation]
     hashes = corpus.column("hash")
     shared = int(np.isin(hashes[validation], hashes[train]).sum())

@@ -82,15 +82,21 @@ def make_rows(
     if loaded is not None:
         return loaded
     plan_group, join, build, features = _STEPS[type(layout.frame)]
+    where = f"{split.source} ({split.name} text)"
     try:
         plans = [plan_group(tokens, group, layout) for group in split.groups]
     except ValueError as error:
         fix = "check --document_boundary, hold out more text, or take --sentence_pairs sentence_order"
-        raise UserError(str(error), where=f"{split.source} ({split.name} text)", fix=fix) from None
+        raise UserError(str(error), where=where, fix=fix) from None
+    if not all(len(plan) for plan in plans):
+        what = "no two sentences to make a pair of" if features is PAIR_ROWS else "no token in this text"
+        raise UserError(what, where=where, fix="check the text and the tokenizer")
     joined = join(plans, split.groups)
-    if not len(joined):
-        raise UserError("the tokenizer gives no token for this text", where=split.source, fix="check both")
-    order = mix_rows([len(plan) for plan in plans], split.weights or [float(len(plan)) for plan in plans], layout.seed)
+    sizes = [len(plan) for plan in plans]
+    try:
+        order = mix_rows(sizes, split.weights or sizes, layout.seed)
+    except ValueError as error:
+        raise UserError(str(error), where=where, fix="check --data_weights") from None
     batches = build(TokenTable(tokens), joined, order, layout.frame, held_out=split.name == "validation")
     write_table(path, features, batches, [_describe(split, tokens, joined, order, layout)])
     loaded = load_table(path, key)

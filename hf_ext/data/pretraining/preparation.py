@@ -168,7 +168,8 @@ class _Preparation:
             seen, theirs = train.corpus.column("hash")[np.concatenate(train.groups)], validation.column("hash")
             shared = int(np.isin(theirs, seen).sum())
             if shared:
-                self.made.notes.append(note_leak(shared, len(theirs), "leave them out of one of the two"))
+                leak = note_leak(shared, len(theirs), "leave them out of one of the two")
+                self.made.notes.append(f"{_name(validation)}: {leak}")
 
 
 def _whole(corpus: Corpus, numbers: np.ndarray) -> DocumentSplit:

@@ -71,8 +71,7 @@ def prepare_stream(
         numbers = np.arange(len(corpus.documents))
         splits["validation"] = DocumentSplit("validation", describe_files(corpus.files), corpus, [numbers])
         reader.notes += corpus.notes
-    sample = (document.text for source in texts for document in islice(source.read(), SAMPLED))
-    segmenter = choose_segmenter(arguments.segmenter, arguments.masking, sample)
+    segmenter = choose_segmenter(arguments.segmenter, arguments.masking, _sample(texts))
     for split in splits.values():
         split.segmenter = segmenter
     return splits, list(dict.fromkeys(reader.notes)), indices
@@ -106,6 +105,16 @@ def _read_held_out(
     files = list(dict.fromkeys(path for part in texts if isinstance(part, FileTexts) for path in part.paths))
     reader = DocumentReader.from_arguments(arguments)
     return read_corpus(files, reader, cache_dir=cache_dir, overwrite=arguments.overwrite_cache, keep=held_out)
+
+
+def _sample(texts: Sequence[FileTexts | HubTexts]) -> list[str]:
+    """Read the head of each source, which also finds those without text before training does."""
+    heads = [[document.text for document in islice(source.read(), SAMPLED)] for source in texts]
+    for source, head in zip(texts, heads, strict=True):
+        if not head:
+            where = source.source if isinstance(source, HubTexts) else describe_files([str(p) for p in source.paths])
+            raise UserError("no text", where=where, fix="check that this is the right text")
+    return [text for head in heads for text in head]
 
 
 def _file_texts(sources: Sequence[TextSource], reader: DocumentReader, *, apart: bool) -> Iterator[FileTexts]:

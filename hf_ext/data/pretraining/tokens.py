@@ -21,7 +21,7 @@ from hf_ext.data.pretraining.sentences import find_sentences
 from hf_ext.errors import UserError
 
 FORMAT_VERSION = 1  # raise it when the tokens of the same documents change
-CHUNK = 1_000_000  # characters tokenised at a time
+CHUNK = 250_000  # characters tokenised at a time
 
 
 @dataclass

@@ -73,6 +73,19 @@ def test_many_documents_come_in_batches_and_stay_on_disk(tmp_path, monkeypatch):
     assert corpus.documents.cache_files  # memory-mapped
 
 
+def test_files_without_text_are_passed_over_if_there_are_others(files, tmp_path):
+    empty = write(tmp_path / "empty.txt", " \n")
+    corpus = read([files[0], empty, files[1]], tmp_path)
+    assert len(corpus.documents) == 4
+    assert corpus.notes == [f"{empty}: no text"]
+    assert corpus.where(3) == f"{files[1]}:1"
+    fails(lambda: read([empty], tmp_path), "empty.txt: no text", "right text")
+
+
+def test_a_share_too_small_to_hold_a_document_is_said(files, tmp_path):
+    fails(lambda: read(files, tmp_path, keep=HeldOut(1e-9, seed=1)), "a.txt, ", "no document falls into the share")
+
+
 def test_repeated_texts_are_found():
     texts = ["a", "b", "a", "c", "b", "a"]
     corpus_hashes = module.np.array([hash_text(text) for text in texts], dtype="uint64")
@@ -95,4 +108,4 @@ def test_documents_of_a_stream_are_known_by_what_they_hold(tmp_path):
 
     assert kept("a", "b").key == kept("a", "b").key != kept("a", "c").key
     assert kept("a", "b").documents["text"][:] == ["a", "b"]
-    fails(lambda: kept(), "hub: no document is left")
+    fails(lambda: kept(), "hub: no text")

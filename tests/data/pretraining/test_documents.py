@@ -102,8 +102,6 @@ def test_a_document_of_extreme_length_is_cut_at_blanks(tmp_path, monkeypatch):
 
 
 def test_messages(tmp_path):
-    fails(lambda: documents(write(tmp_path / "a.txt", "")), "a.txt: no text")
-    fails(lambda: documents(write(tmp_path / "b.txt", " \n\t\n")), "b.txt: no text")
     fails(lambda: documents(write(tmp_path / "c.csv", "a,b\n1,2\n")), "which column is the text? There are: a, b")
     fails(
         lambda: documents(write(tmp_path / "d.csv", "txt,b\n1,2\n"), text_column="text"),
@@ -112,12 +110,30 @@ def test_messages(tmp_path):
     )
     fails(lambda: documents(write(tmp_path / "e.jsonl", '{"text": "a"}\n{"text"\n')), "e.jsonl:2", "broken JSON")
     fails(lambda: documents(write(tmp_path / "f.jsonl", '{"text": "a"}\n["b"]\n')), "f.jsonl:2", "not an object")
-    fails(lambda: documents(write(tmp_path / "g.jsonl", '{"text": {"a": 1}}\n')), "g.jsonl:1", "an object")
+    fails(
+        lambda: documents(write(tmp_path / "g.jsonl", '{"text": {"a": 1}}\n')),
+        "g.jsonl:1",
+        "'text' holds no text",
+        "--text_column_name",
+    )
+    fails(lambda: documents(write(tmp_path / "g.json", '[{"text": [["a"]]}]')), "g.json:1", "'text' holds no text")
     fails(lambda: documents(write(tmp_path / "h.txt", b"\x89PNG\r\n\x1a\n\x00\xff\xfe\xff")), "h.txt:", "is not UTF-8")
     fails(lambda: documents(write(tmp_path / "i.parquet", "no")), "not a parquet file")
     fails(lambda: documents(write(tmp_path / "j.txt.gz", b"no gzip")), "j.txt.gz", "cannot be read")
-    fails(lambda: documents(write(tmp_path / "k.jsonl", '{"text": ""}\n')), "k.jsonl: no text")
     fails(lambda: documents(write(tmp_path / "l.doc", "x")), "unknown kind of file (.doc)")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "b.jsonl", "c.csv"])
+def test_files_without_text_are_noted(tmp_path, name):
+    content = {"a.txt": "\ufeff \n\t\n", "b.jsonl": '{"text": ""}\n', "c.csv": "text,n\n"}[name]
+    reader = DocumentReader(boundary="line")
+    assert list(reader.read(write(tmp_path / name, content))) == []
+    assert f"{tmp_path / name}: no text" in reader.notes
+
+
+def test_half_a_character_of_json_is_mended(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "\\ud800 a"}\n')
+    assert [document.text for document in documents(path)] == ["\ufffd a"]
 
 
 def test_documents_are_plain_pairs():

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,11 @@ def test_rows_come_in_the_proportions_of_the_weights_everywhere():
     assert len(order) == 4000  # 1000 / 0.25: the first source just once
     assert np.bincount(order)[:1000].tolist() == [1] * 1000
     assert abs((order[:500] < 1000).mean() - 0.25) < 0.05
+
+
+def test_a_slip_in_a_weight_does_not_fill_the_disk():
+    with pytest.raises(ValueError, match="would come 2,000 times"):
+        mix_rows([10, 5], [1, 1000], seed=0)
 
 
 def test_one_source_is_a_permutation_that_only_the_seed_decides():

@@ -231,6 +231,10 @@ def test_messages(folder, hub):
     assert len(list(load(folder, ("train",), **one).training_texts())) == 1
     names = f"{folder}/train.txt,{folder}/train.txt"
     fails(lambda: load(folder, train_file=names, data_weights="1,2"), "has no training document left")
+    few = {"train_file": f"{folder}/one.txt,{write(folder / 'two.txt', 'another one')}", "data_weights": "1,2"}
+    fails(lambda: load(folder, ("validation",), **few), "too few documents (2)", "one.txt", "--validation_file")
+    heavy = {"train_file": f"{folder}/one.txt,{folder}/train.txt", "data_weights": "1,1e9"}
+    fails(lambda: rows_of(folder, validation_split_percentage=0, packing="none", **heavy), "check --data_weights")
     with pytest.raises(ValueError, match="needs must name"):
         load(folder, ())
 

@@ -83,6 +83,12 @@ def test_one_document_held_out_is_said_with_its_split(tmp_path):
     )
 
 
+def test_text_without_pairs_is_said(tmp_path):
+    write(tmp_path / "train.txt", "w1\nw2\nw3\n")
+    flags = {"tokenizer": pair_tokenizer(), "sentence_pairs": "sentence_order", "max_seq_length": 8}
+    fails(lambda: rows_of(tmp_path, **flags), "(train text)", "no two sentences to make a pair of")
+
+
 def pair_tokenizer():
     """``[CLS] a [SEP] b [SEP]``, as BERT has it."""
     tokenizer = word_tokenizer()

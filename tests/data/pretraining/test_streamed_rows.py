@@ -152,3 +152,13 @@ def test_messages():
     fails(lambda: ask("train"), "--do_train requires training text")
     fails(lambda: ask("validation"), "--streaming needs training text")
     fails(lambda: ask("train", train_file="nowhere.txt"), "nowhere.txt: no such file")
+
+
+def test_a_stream_without_text_is_said_before_training(tmp_path):
+    empty = write(tmp_path / "empty.txt", "\n")
+    full = write(tmp_path / "full.txt", "w1\n")
+    flags = {"streaming": True, "validation_split_percentage": 0}
+    fails(lambda: load(tmp_path, train_file=str(empty), **flags), "empty.txt: no text")
+    both = {"train_file": f"{full},{empty}", **flags}
+    fails(lambda: load(tmp_path, data_weights="1,1", **both), "empty.txt: no text")
+    assert list(load(tmp_path, **both).training_texts()) == ["w1"]
