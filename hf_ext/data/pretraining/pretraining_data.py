@@ -92,7 +92,7 @@ class PretrainingData:
 
         Args:
             tokenizer: A fast tokenizer of transformers.
-            cache_dir: Where tokens and rows are kept (for 1 GB of text some 2.5 GB).
+            cache_dir: Where tokens and rows are kept: some 2.5 times the size of the text.
             overwrite: Make them again nevertheless.
             num_workers: Processes that tokenise.
             max_length: Longest row in tokens; None takes ``--max_seq_length``.
