@@ -54,8 +54,9 @@ def draw(keys: NDArray[np.uint64], counters: NDArray[np.int64], *, purpose: int)
     Returns:
         The draws, in the broadcast shape.
     """
-    numbers = counters.astype(np.uint64) + (np.uint64(purpose) << PURPOSE_SHIFT) + np.uint64(1)
-    return mix(keys + numbers * STEP)
+    numbers = counters.view(np.uint64) + ((np.uint64(purpose) << PURPOSE_SHIFT) + np.uint64(1))
+    numbers *= STEP
+    return mix(keys + numbers)
 
 
 def scale(draws: NDArray[np.uint64], size: NDArray[np.int64] | int) -> NDArray[np.int64]:
@@ -70,6 +71,9 @@ def unit_interval(draws: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Mix the bits of each number: the finalizer of SplitMix64, a permutation of all 64-bit numbers."""
-    mixed = (numbers ^ (numbers >> FIRST_SHIFT)) * FIRST_FACTOR
-    mixed = (mixed ^ (mixed >> SECOND_SHIFT)) * SECOND_FACTOR
-    return mixed ^ (mixed >> THIRD_SHIFT)
+    mixed = numbers ^ (numbers >> FIRST_SHIFT)
+    mixed *= FIRST_FACTOR
+    mixed ^= mixed >> SECOND_SHIFT
+    mixed *= SECOND_FACTOR
+    mixed ^= mixed >> THIRD_SHIFT
+    return mixed

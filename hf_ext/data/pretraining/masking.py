@@ -129,15 +129,23 @@ def _shuffle(words: Runs, anchors: Numbers, maskable: Grid, keys: Keys) -> Numbe
 
 def _correct(chosen: Grid, usable: Grid, length: Numbers, *, words: Runs, budget: Numbers) -> Grid:
     """Bring the number of chosen tokens of each row to its budget: by whole words, in the order of the circle."""
+    missing = budget - np.add.reduceat(length * chosen, words.before)  # (B,)
+    if not missing.any():
+        return chosen
+    left, adds = np.abs(missing), missing > 0
+    candidates = np.flatnonzero((length <= left[words.row]) & (chosen != adds[words.row]) & usable)
+    row, size = words.row[candidates], length[candidates]
     for _ in range(CORRECTIONS):
-        missing = budget - words.sum_rows(length * chosen)
-        if not missing.any():
-            return chosen
-        gap = missing[words.row]
-        size = np.abs(gap)
-        candidates = (length <= size) & (chosen != (gap > 0)) & usable
-        chosen = chosen ^ (candidates & (words.accumulate(length * candidates) <= size))
-    empty = (words.sum_rows(chosen.astype(np.int64)) == 0) & (budget > 0)
+        if not len(candidates):
+            break
+        running = np.cumsum(size)
+        before = np.append(0, running)[row.searchsorted(np.arange(len(left)))]  # (B,): what the rows before have
+        fits = running - before[row] <= left[row]
+        chosen[candidates[fits]] ^= True
+        left = left - np.bincount(row[fits], size[fits], len(left)).astype(np.int64)
+        rest = ~fits & (size <= left[row])
+        candidates, row, size = candidates[rest], row[rest], size[rest]
+    empty = np.flatnonzero((left == budget) & (missing == budget) & (budget > 0))
     chosen[words.before[empty]] = True
     return chosen
 

@@ -23,12 +23,3 @@ class Runs:
         self.counts = row_bounds[1:] - row_bounds[:-1]  # how many the row has, (B,)
         self.row = np.repeat(np.arange(rows), self.counts)
         self.column = self.first - self.row * size
-
-    def sum_rows(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Add up one number for each run within each row, shape ``(B,)``."""
-        return np.add.reduceat(values, self.before)
-
-    def accumulate(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Add up one number for each run from the beginning of its row to the run itself."""
-        running = np.cumsum(values)
-        return running - (running[self.before] - values[self.before])[self.row]
