@@ -19,7 +19,7 @@ from hf_ext.data.pretraining.documents import Document, DocumentReader
 from hf_ext.data.pretraining.text_hashes import HeldOut, hash_text
 from hf_ext.errors import UserError
 
-FORMAT_VERSION = 1  # raise it when the documents of the same files change
+FORMAT_VERSION = 2  # raise it when the documents of the same files change
 BATCH = 1000  # documents written at a time
 FEATURES = datasets.Features(
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ SECTION = 4000  # characters of neighbouring lines that make a document where a 
 SHORTEST_SECTION, SECTIONS = 400, 100  # a small file has shorter ones, so that some can be held out
 LONGEST_DOCUMENT = 1_000_000  # characters; longer ones are cut, so that no tokenizer gets all of a file at once
 SAMPLED = 2000  # lines, or rows, looked at to see how a file is made
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 LONE_LINES = 0.9  # share of blocks with one line from which empty lines only set paragraphs apart
 
 
@@ -157,9 +158,8 @@ class DocumentReader:
             if boundary not in self._told:
                 self._told.add(boundary)
                 self.note(f"{file.path}: documents are {_DESCRIBED[boundary]} (--document_boundary says otherwise)")
-        size = file.path.stat().st_size
-        longest = min(SECTION, max(SHORTEST_SECTION, size // SECTIONS))
-        for document in _join_lines(file, boundary, longest):
+        usual = min(SECTION, max(SHORTEST_SECTION, file.path.stat().st_size // SECTIONS))
+        for document in _join_lines(file, boundary, usual):
             yield from _cut(document)
         for note in file.notes:
             self.note(note)
@@ -188,20 +188,30 @@ def guess_boundary(lines: Iterable[str]) -> str:
     return "empty_line" if len(blocks) > 1 and lone < LONE_LINES * len(blocks) else "section"
 
 
-def _join_lines(lines: Iterable[str], boundary: str, longest: int) -> Iterator[Document]:
+def _join_lines(lines: Iterable[str], boundary: str, usual: int) -> Iterator[Document]:
     held: list[str] = []
-    first = size = 0
+    sections = _section_sizes(usual)
+    longest, first, size = next(sections), 0, 0
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if held and (boundary == "line" or (not text and boundary == "empty_line") or size >= longest):
             yield Document("\n".join(held), first)
-            held, size = [], 0
+            held, size, longest = [], 0, next(sections)
         if text:
             first = first if held else number
             held.append(text)
             size += len(text) if boundary == "section" else 0
     if held:
         yield Document("\n".join(held), first)
+
+
+def _section_sizes(usual: int) -> Iterator[float]:
+    """Give sizes from 3/4 to 5/4 of the usual one, spread evenly (multiples of the golden ratio, Weyl, 1916).
+
+    Sections of one size would leave rests of one size when they are cut into rows, and no two would fill a row.
+    """
+    for number in count():
+        yield usual * (0.75 + 0.5 * (number * GOLDEN_RATIO % 1))
 
 
 def _cut(document: Document) -> Iterator[Document]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ from corpus_cases import documents, fails, write
 
 from hf_ext.data.pretraining import documents as module
 from hf_ext.data.pretraining.documents import Document, DocumentReader, guess_boundary
+from hf_ext.data.pretraining.packing import pack_best_fit
 
 BLOCKS = "a one\na two\n\n\nb one\nb two\nb three\n\nc one\n"
 NOVEL = "Title\n\n    First paragraph.\n\n\t\n    Second paragraph.\n\nThird.\n"
@@ -40,8 +42,17 @@ def test_sections_end_at_a_line_end_and_lose_nothing(tmp_path):
     assert "\n".join(document.text for document in found).split("\n") == [line.strip() for line in lines]
     assert len(found) > 10
     size = sum(map(len, lines)) // module.SECTIONS
-    assert all(size <= len(document.text) < size + 200 for document in found[:-1])
+    assert all(0.75 * size <= len(document.text) < 1.25 * size + 200 for document in found[:-1])
     assert all(lines[document.line - 1].strip() == document.text.split("\n")[0] for document in found)
+
+
+def test_sections_leave_rests_that_fill_rows_together(tmp_path):
+    lines = ["x " * 35] * 4000  # reviews of nearly one length
+    found = documents(write(tmp_path / "a.txt", "\n".join(lines)), boundary="section")
+    lengths = np.array([len(document.text.split()) for document in found])
+    for max_length in (128, 256, 512):
+        plan = pack_best_fit(lengths, max_length, 2)
+        assert (lengths.sum() + 2 * len(plan.document)) / (max_length * len(plan)) >= 0.985
 
 
 def test_a_small_file_has_several_sections_so_that_some_can_be_held_out(tmp_path):
