@@ -61,7 +61,8 @@ def draw(keys: NDArray[np.uint64], counters: NDArray[np.int64], *, purpose: int)
 
 def scale(draws: NDArray[np.uint64], size: NDArray[np.int64] | int) -> NDArray[np.int64]:
     """Turn draws into whole numbers from 0 to ``size - 1``, all equally probable to within ``size / 2^32``."""
-    return (((draws >> HALF) * np.asarray(size).astype(np.uint64)) >> HALF).astype(np.int64)
+    sizes = size.view(np.uint64) if isinstance(size, np.ndarray) else np.uint64(size)
+    return (((draws >> HALF) * sizes) >> HALF).view(np.int64)
 
 
 def unit_interval(draws: NDArray[np.uint64]) -> NDArray[np.float64]:
