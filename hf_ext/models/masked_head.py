@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils import can_return_tuple
 
-from .item_mean import mean_cross_entropy
+from .item_mean import divide_by_items, mean_cross_entropy
 from .schema import IGNORED_LABEL
+from .vocabulary_loss import consuming_cross_entropy
 
 _BERT = ("cls.predictions",)
 _ROBERTA = ("lm_head",)
@@ -132,7 +133,10 @@ class MaskedHead(PreTrainedModel):
         states = hidden_states.reshape(-1, hidden_states.shape[-1]).index_select(0, masked_positions)  # (N, H)
         for name in PREDICTION_HEADS[self.config.model_type]:
             states = self.get_submodule(name)(states)
-        return mean_cross_entropy(states, labels.index_select(0, masked_positions), num_items_in_batch)  # (N, V), (N,)
+        scores = states.to(torch.promote_types(states.dtype, torch.float32))  # (N, V)
+        del states  # in half precision it is another tensor
+        targets = labels.index_select(0, masked_positions)
+        return divide_by_items(consuming_cross_entropy(scores, targets), targets, num_items_in_batch)
 
 
 class MaskedPairHead(MaskedHead):
@@ -227,10 +231,10 @@ def project_masked_only(model: PreTrainedModel) -> bool:
     Returns:
         False, and nothing is changed, if the model is of another family, a decoder, or has a forward of its own.
     """
-    stock = type(model)
+    stock: Any = type(model)  # mypy takes classes for what cannot be hashed
     if issubclass(stock, MaskedHead):
         return True
-    front = _front(model)
+    front: Any = _front(model)
     if front is None:
         return False
     model.__class__ = _put_in_front(front, stock)
@@ -283,8 +287,10 @@ def _given(
 
 def _check_positions(masked_positions: Tensor, labels: Tensor) -> None:
     """Refuse positions of another batch, as after a slice of the rows; on CUDA without a wait, in the kernel."""
-    if labels.device.type not in ("cpu", "cuda"):
-        return
     masked = labels.ne(IGNORED_LABEL)
     fit = masked.index_select(0, masked_positions).all() & (masked.sum() == masked_positions.numel())
-    torch._assert_async(fit, "masked_positions are not the positions of this batch's labels; leave them out.")
+    message = "masked_positions are not the positions of this batch's labels; leave them out."
+    if labels.device.type in ("cpu", "cuda"):
+        torch._assert_async(fit, message)
+    elif not fit:
+        raise RuntimeError(message)
