@@ -9,6 +9,7 @@ import pytest
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
+from transformers import AutoConfig, AutoModel
 
 from hf_ext.data.pretraining.collator import MaskingCollator
 from hf_ext.tokenization import build_tokenizer
@@ -101,6 +102,26 @@ def test_isolated_documents_see_themselves_and_count_for_themselves(tokenizer, s
     assert batch["position_ids"].tolist() == [[2, 3, 4, 2, 3, 4], second]
     numbers = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2] if side == "right" else [2, 2, 0, 0, 1, 1]])
     assert torch.equal(batch["attention_mask"], (numbers[:, None, :, None] == numbers[:, None, None, :]))
+
+
+@pytest.mark.parametrize(("family", "offset"), [("bert", 0), ("roberta", 2)])
+def test_a_model_gives_isolated_documents_the_states_that_they_have_alone(tokenizer, family, offset):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), pad_token_id=offset - 1 if offset else 0, **sizes)
+    model = AutoModel.from_config(config).eval()
+    rows = make_rows(tokenizer)
+    batch = MaskingCollator(tokenizer, isolate_documents=True, position_offset=offset)(rows)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    with torch.no_grad():
+        packed = model(**inputs).last_hidden_state
+        for number, row in enumerate(rows):
+            begin = 0
+            for length in row["document_lengths"]:
+                ids = batch["input_ids"][number : number + 1, begin : begin + length]
+                alone = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+                torch.testing.assert_close(packed[number, begin : begin + length], alone, rtol=1e-5, atol=1e-5)
+                begin += length
 
 
 def test_columns_that_no_masking_needs_may_be_missing(tokenizer):
