@@ -15,7 +15,9 @@ from hf_ext.cli.pretraining_building import (
     build_callbacks,
     build_collator,
     build_pretraining_model,
+    check_model,
     check_pretraining_flags,
+    check_tokens,
     extend_tokenizer,
     load_pretraining_tokenizer,
     use_pretraining_demo,
@@ -52,6 +54,7 @@ def main(argv: list[str]) -> dict:
     # 3. Data: read the documents; hold some of them out for validation, seeded
     if args.do_train and not data_args.names_data:
         use_pretraining_demo(model_args, data_args)
+    check_model(model_args)
     data = PretrainingData.from_arguments(
         data_args, needs=outcome.needs, cache_dir=model_args.cache_dir, token=model_args.token
     )
@@ -74,6 +77,7 @@ def main(argv: list[str]) -> dict:
             positions=count_positions(model),
         )
     outcome.note(data.notes)
+    check_tokens(rows, tokenizer)
 
     # 7. Trainer: words are masked anew in every epoch
     collator = build_collator(tokenizer, model, data, args)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from hf_ext.cli.building import check_metric_name, load_saved_tokenizer
 from hf_ext.data.pretraining import MaskingCollator, PretrainingData, PretrainingDataArguments
 from hf_ext.data.pretraining.demo import prepare_pretraining_demo
+from hf_ext.data.pretraining.figures import count_unknown
 from hf_ext.errors import UserError
 from hf_ext.models.document_attention import isolates_documents, window_local_layers
 from hf_ext.models.freezing import freeze_encoder
 from hf_ext.models.masked_head import project_masked_only
 from hf_ext.models.positions import first_position
+from hf_ext.models.pretrained import load_config
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.models.pretraining_loading import load_pretraining_model
 from hf_ext.models.vocabulary_rows import extend_embeddings
@@ -29,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 DEMO_FOLDER = Path("outputs/pretraining_demo_data")
 DEMO_LENGTH = 128  # tokens; 79 % of the reviews fit
+MUCH_UNKNOWN = 0.05  # of the tokens
 DEMO_SIZES = "hidden_size=128,num_hidden_layers=2,num_attention_heads=2,intermediate_size=512"
 # Flags of other tasks: they need the scores of every position, or labels of rows.
 FOREIGN = ("rdrop_alpha", "loss", "class_weights", "weighted_sampling", "label_smoothing_factor", "multitask_alpha")
@@ -69,9 +75,29 @@ def check_pretraining_flags(args: ExtTrainingArguments, data_args: PretrainingDa
             "--streaming has no last row to stop at", fix="add --max_steps, e.g. rows / batch size * epochs"
         )
     if data_args.streaming:
-        args.accelerator_config.dispatch_batches = False
+        loading: Any = args.accelerator_config
+        loading.dispatch_batches = False
     names = ["perplexity", *([MASKED_LOSS, PAIR_LOSS] if data_args.has_sentence_pairs else [])]
     check_metric_name(args, names)
+
+
+def check_model(arguments: PretrainingModelArguments) -> None:
+    """Refuse a model that cannot be read or is not said, before hours of text are read.
+
+    Raises:
+        UserError: In one line.
+    """
+    try:
+        if not arguments.from_scratch:
+            load_config(arguments)
+        elif not (arguments.model_type or arguments.config_name):
+            raise UserError(
+                "no model is named", fix="pass --model_name_or_path, or from scratch --model_type, e.g. bert"
+            )
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(str(error), fix="check --model_name_or_path") from error
 
 
 def load_pretraining_tokenizer(arguments: PretrainingModelArguments, data: PretrainingData) -> PreTrainedTokenizerBase:
@@ -152,6 +178,28 @@ def build_pretraining_model(
     for note in notes:
         logger.info(note)
     return model, new_rows
+
+
+def check_tokens(rows: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Say how much of the text the tokenizer does not know, if that is much.
+
+    Raises:
+        UserError: If it knows none of the tokens of a split, so that there is nothing to predict.
+    """
+    for split, found in rows.items():
+        unknown, special = count_unknown(found, tokenizer) if isinstance(found, Dataset) else (0.0, 0.0)
+        if special == 1:
+            raise UserError(
+                f"the tokenizer knows nothing of the {split} text: there is no token to predict",
+                fix="take a tokenizer for this script, by --tokenizer_name or with another model",
+            )
+        if unknown > MUCH_UNKNOWN:
+            logger.warning(
+                "%.0f %% of the tokens of the %s text are unknown to the tokenizer and never predicted; take another, "
+                "or add words by --add_tokens.",
+                100 * unknown,
+                split,
+            )
 
 
 def build_collator(

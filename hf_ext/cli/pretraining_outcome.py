@@ -32,6 +32,7 @@ class PretrainingOutcome(Outcome[PretrainingData]):
         self, trainer: Trainer, data: PretrainingData, split: str, metrics: dict[str, float]
     ) -> dict[str, Any]:
         """Give rows, tokens and masks of a split; of a stream, which is gone when it has been read, nothing."""
+        collator: Any = trainer.data_collator
         rows = {"train": trainer.train_dataset, "eval": trainer.eval_dataset}[split]
         if not isinstance(rows, Dataset):
             return {}
@@ -40,7 +41,7 @@ class PretrainingOutcome(Outcome[PretrainingData]):
             f"{split}_samples": len(rows),
             f"{split}_tokens": tokens,
             f"{split}_utilisation": tokens / (len(rows) * (data.max_length or 1)),
-            f"{split}_mask_rate": measure_mask_rate(rows, trainer.data_collator),
+            f"{split}_mask_rate": measure_mask_rate(rows, collator),
         }
         if not (split == "train" and self.args.resume_from_checkpoint):  # its seconds are those of a part of the steps
             per_second = metrics[f"{split}_samples_per_second"] * tokens / len(rows)

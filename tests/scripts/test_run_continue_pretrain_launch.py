@@ -131,7 +131,7 @@ def test_two_processes_train_and_score_what_one_does(folder, monkeypatch):
 def test_a_mistake_ends_with_one_line_and_status_2(folder, tmp_path):
     (tmp_path / "empty.txt").write_text("", encoding="utf-8")
     words = flags("--do_train", "--output_dir", tmp_path / "out")
-    done = run_script(*words, "--train_file", tmp_path / "empty.txt", cwd=folder, timeout=120, script=SCRIPT)
+    done = run_script(*words, "--train_file", tmp_path / "empty.txt", cwd=folder, script=SCRIPT)
     assert done.returncode == 2, done.stderr[-2000:]
     said = [line for line in done.stderr.splitlines() if line.startswith("hf_ext: error:")]
     assert len(said) == 1

@@ -79,3 +79,18 @@ def test_rows_are_cut_out_of_whatever_has_one_entry_a_row():
     assert cut["e"]["inner"].tolist() == [1]
     assert (cut["c"].item(), cut["d"]) == (1.0, "text")
     assert count_rows({"d": "text"}) == 0
+
+
+def test_rows_are_found_by_the_tokens_that_are_hidden_in_them_whatever_their_attention_mask_is():
+    """Of masked language modelling: 4 is the mask token, labels hold what it hides, padding is 0."""
+    tokens, labels = torch.tensor([[5, 4, 7], [4, 6, 0]]), torch.tensor([[-100, 6, -100], [5, -100, -100]])
+    collated = {"input_ids": tokens, "labels": labels, "masked_positions": torch.tensor([1, 3])}
+    rows = [{"input_ids": [5, 6]}, {"input_ids": [5, 6, 7]}]
+    everyone_sees_all = torch.ones(2, 1, 3, 3, dtype=torch.bool)
+    for mask in ((tokens > 0).long(), everyone_sees_all):
+        assert find_rows({**collated, "attention_mask": mask}, rows, pad_token_id=0) == [[1], [0]]
+
+
+def test_rows_that_are_taken_out_leave_the_flat_positions_of_the_whole_batch_behind():
+    collated = {"input_ids": torch.ones(2, 3), "masked_positions": torch.tensor([1, 3])}
+    assert set(take_rows(collated, slice(1))) == {"input_ids"}

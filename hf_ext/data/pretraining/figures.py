@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.compute as compute
 from datasets import Dataset
+from pyarrow import compute
+from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.pretraining.collator import IGNORED, MaskingCollator
 
 READ_ROWS = 1000  # rows in memory at a time
-MASKED_ROWS = 1000  # rows whose masks are looked at
+SAMPLED_ROWS = 1000  # rows whose masks, or unknown tokens, are looked at
 BATCH_ROWS = 50
 
 
@@ -28,12 +29,30 @@ def measure_mask_rate(rows: Dataset, collator: MaskingCollator) -> float:
         rows: Rows as the collator takes them.
         collator: What masks them.
     """
-    count = min(len(rows), MASKED_ROWS)
-    sample = rows.select([i * len(rows) // count for i in range(count)])
+    sample = _sample(rows)
     chosen = maskable = 0
-    for start in range(0, count, BATCH_ROWS):
-        batch = [sample[i] for i in range(start, min(start + BATCH_ROWS, count))]
+    for start in range(0, len(sample), BATCH_ROWS):
+        batch = [sample[i] for i in range(start, min(start + BATCH_ROWS, len(sample)))]
         chosen += int((collator(batch)["labels"] != IGNORED).sum())
         tokens = np.concatenate([np.asarray(row["input_ids"]) for row in batch])
         maskable += int((~np.isin(tokens, collator.tokenizer.all_special_ids)).sum())
     return chosen / maskable if maskable else 0.0
+
+
+def count_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[float, float]:
+    """Give which share of the tokens is unknown, and which is special, unknown ones included.
+
+    Measured on at most 1,000 rows at even distances.
+
+    Args:
+        rows: Token rows.
+        tokenizer: What made them.
+    """
+    tokens = np.concatenate([np.asarray(ids) for ids in _sample(rows)["input_ids"]])
+    unknown = 0.0 if tokenizer.unk_token_id is None else float((tokens == tokenizer.unk_token_id).mean())
+    return unknown, float(np.isin(tokens, tokenizer.all_special_ids).mean())
+
+
+def _sample(rows: Dataset) -> Dataset:
+    count = min(len(rows), SAMPLED_ROWS)
+    return rows.select([i * len(rows) // count for i in range(count)])

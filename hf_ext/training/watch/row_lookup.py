@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers.trainer_utils import has_length
 
-from hf_ext.training.watch.batch_rows import count_rows
+from hf_ext.models.schema import IGNORED_LABEL
+from hf_ext.training.watch.batch_rows import FLAT_INDICES, count_rows
 
 TOKENS, MASK = "input_ids", "attention_mask"
 ID_COLUMNS = ("id", "idx", "guid", "_line")
@@ -19,7 +20,8 @@ def find_rows(batch: Mapping[str, Any], dataset: Any, *, pad_token_id: int | Non
     """Look the rows of a batch up by what they hold, whatever sampler and workers brought them there.
 
     Token ids are compared without padding, then every other field that the data set and the batch both have in the
-    same shape (labels, numbers). A batch without token ids is looked up by its first shared field.
+    same shape (labels, numbers). A batch without token ids is looked up by its first shared field. Tokens that a masked
+    language model is to predict are compared as they were before they were hidden.
 
     Args:
         batch: What the collator made.
@@ -30,6 +32,7 @@ def find_rows(batch: Mapping[str, Any], dataset: Any, *, pad_token_id: int | Non
         For each row of the batch the numbers, from 0, of all rows of the data set that are equal to it: none when the
         collator changed them or the data are streamed.
     """
+    batch = _with_hidden_tokens(batch)
     found: list[list[int]] = [[] for _ in range(count_rows(batch))]
     if not found or not _is_filled(dataset):
         return found
@@ -45,6 +48,14 @@ def find_rows(batch: Mapping[str, Any], dataset: Any, *, pad_token_id: int | Non
             if all(_may_equal(cells[name], batch[name][i]) for name in fields if name != by):
                 found[i].append(number)
     return found
+
+
+def _with_hidden_tokens(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put the tokens back that a masked language model is to predict; they stand in the labels."""
+    if FLAT_INDICES not in batch:
+        return batch
+    labels = batch["labels"]
+    return {**batch, TOKENS: torch.where(labels == IGNORED_LABEL, batch[TOKENS], labels)}
 
 
 def name_row(dataset: Any, number: int) -> str:
@@ -82,8 +93,9 @@ def _key(row: Mapping[str, Any], by: str, dtype: torch.dtype, pad_token_id: int 
     if by != TOKENS:
         return tuple(values.flatten().tolist())
     mask = row.get(MASK)
-    kept = values if mask is None else values[torch.as_tensor(mask, device=values.device).bool()]
-    tokens = kept.tolist()
+    mask = None if mask is None else torch.as_tensor(mask, device=values.device)
+    says_padding = mask is not None and mask.shape == values.shape  # not if it says who sees whom
+    tokens = (values[mask.bool()] if says_padding else values).tolist()
     while tokens and tokens[-1] == pad_token_id:
         tokens.pop()
     start = next((i for i, token in enumerate(tokens) if token != pad_token_id), len(tokens))
