@@ -38,6 +38,7 @@ _HOMES = {
     "TaskSchema": "hf_ext.models.schema",
     "TextSchema": "hf_ext.models.schema",
     "UserError": "hf_ext.errors",
+    "add_tokens": "hf_ext.tokenization.extension",
     "build_compute_metrics": "hf_ext.evaluation.metrics",
     "build_tokenizer": "hf_ext.tokenization.vocabulary",
     "write_predictions": "hf_ext.evaluation.reports",

@@ -23,7 +23,7 @@ from hf_ext.tokenization.word_counts import WordCounts
 
 logger = logging.getLogger(__name__)
 
-TRIAL = "天a1"  # what tells whether a pre-tokenizer keeps Chinese characters together
+TRIAL = "天天"  # what tells whether a pre-tokenizer keeps Chinese characters together
 
 
 def start_tokenizer_session() -> None:
@@ -95,7 +95,8 @@ def count_words(lines: TextLines, blueprint: Blueprint, arguments: TokenizerArgu
         UserError: If a file cannot be read, there is no text, or the segmenter is missing.
     """
     cutter = WordCutter(blueprint.backend, find_segmenter(blueprint, arguments))
-    counts = WordCounts(arguments.count_budget, seed=lines.arguments.seed)
+    budget = max(int(arguments.count_budget * blueprint.kind.budget_share), 1)
+    counts = WordCounts(budget, seed=lines.arguments.seed)
     counts.count(cutter(line) for line in _with_bar(lines))
     if not counts.words:
         source = lines.arguments.train_file or lines.arguments.dataset_name
@@ -118,8 +119,7 @@ def find_segmenter(blueprint: Blueprint, arguments: TokenizerArguments) -> Segme
     name = arguments.segmenter
     if name not in ("auto", "none"):
         return load_segmenter(name)
-    cutter = WordCutter(blueprint.backend)
-    apart = len(cutter(TRIAL[0] * 2)) > len(cutter(TRIAL[0]))
+    apart = len(WordCutter(blueprint.backend)(TRIAL)) > 1
     if name == "none" or apart or importlib.util.find_spec(DEFAULT_SEGMENTER) is None:
         return None
     return load_segmenter(DEFAULT_SEGMENTER)

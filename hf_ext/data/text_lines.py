@@ -97,7 +97,7 @@ class TextLines:
             UserError: If a file cannot be read, a column is missing, or there is no text.
         """
         asked = self.arguments
-        lines = self._split(self._read(asked.train_file))
+        lines = self._split(self._read("train_file"))
         if asked.max_lines is not None:
             lines = iter(draw_lines(lines, asked.max_lines, seed=asked.seed))
         first = next(lines, None)
@@ -109,7 +109,7 @@ class TextLines:
         yield first
         yield from lines
         if asked.validation_file:
-            self.held_out = draw_lines(self._read(asked.validation_file), asked.max_eval_lines, seed=asked.seed)
+            self.held_out = draw_lines(self._read("validation_file"), asked.max_eval_lines, seed=asked.seed)
         elif not self.held_out:
             self.held_out = [first]
             self.notes.append("too few lines to hold some out: the tokenizer is measured on one that it has seen")
@@ -129,14 +129,14 @@ class TextLines:
                 yield line
         self.held_out = sample.held
 
-    def _read(self, entries: str | None) -> Iterator[str]:
-        asked = self.arguments
+    def _read(self, flag: str) -> Iterator[str]:
+        asked, entries = self.arguments, getattr(self.arguments, flag)
         if asked.dataset_name and entries is None:
             yield from self._read_hub()
             return
         for column in self._columns:
             reader = DocumentReader("line", column, asked.delimiter, asked.quoting)
-            for source in find_sources(entries or "", flag="train_file"):
+            for source in find_sources(entries, flag=flag):
                 for path in source.files:
                     for document in reader.read(path):
                         yield from _lines(document.text)

@@ -77,10 +77,10 @@ class TokenizerArguments:
         default=None, metadata={"help": "Folder or Hub name of a tokenizer to be measured beside the new one."}
     )
     count_budget: int = field(
-        default=400_000,
+        default=600_000,
         metadata={
-            "help": "Characters of different words that are held while counting; beyond it a random half of all "
-            "occurrences is counted, and so on. Training needs some 200 bytes for each."
+            "help": "UTF-8 bytes of different words held while counting (unigram: half of it); beyond it a random half "
+            "of all occurrences is counted, and so on. Training needs some 100 bytes of memory for each."
         },
     )
     output_dir: str = field(default="outputs/tokenizer", metadata={"help": "Folder of the tokenizer."})

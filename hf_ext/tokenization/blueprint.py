@@ -52,7 +52,7 @@ class Blueprint:
             strip_accents=arguments.strip_accents,
         )
         backend.pre_tokenizer = build_pre_tokenizer(
-            kind.pre_tokenizer(), chinese_apart=apart, digits_apart=arguments.digits_apart
+            lambda first: kind.pre_tokenizer(first=first), chinese_apart=apart, digits_apart=arguments.digits_apart
         )
         decoder = kind.decoder()
         if decoder is not None:

@@ -45,10 +45,10 @@ class TokenizerKind:
 
     model_type: ClassVar[str] = ""
     chinese_apart: ClassVar[bool] = False  # the kind's habit, unless the user says otherwise
-    starts_with_blank: ClassVar[bool] = False
+    budget_share: ClassVar[float] = 1.0  # of the budget for counting: what keeps the memory of all kinds alike
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
-        """Give the cuts of this kind."""
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
+        """Give the cuts of this kind; ``first`` says that nothing cuts before it."""
         raise NotImplementedError
 
     def decoder(self) -> decoders.Decoder | None:
@@ -83,7 +83,7 @@ class WordPieceKind(TokenizerKind):
     model_type = "WordPiece"
     chinese_apart = True
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
         """Cut at blanks and around marks."""
         return pre_tokenizers.BertPreTokenizer()
 
@@ -119,13 +119,13 @@ class BPEKind(TokenizerKind):
 
     model_type = "BPE"
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
         """Cut before blanks."""
-        return pre_tokenizers.Metaspace()
+        return pre_tokenizers.Metaspace(prepend_scheme="first")
 
     def decoder(self) -> decoders.Decoder:
         """Turn marks back into blanks."""
-        return decoders.Metaspace()
+        return decoders.Metaspace(prepend_scheme="first")
 
     def learn(self, counts: WordCounts, request: VocabularyRequest) -> models.Model:
         """Learn merges, with ids in their order."""
@@ -150,9 +150,12 @@ class ByteBPEKind(TokenizerKind):
 
     model_type = "BPE"
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
-        """Cut into words with the blank before them, numbers and marks; write bytes as characters."""
-        return pre_tokenizers.ByteLevel(add_prefix_space=True)
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
+        """Cut into words with the blank before them, numbers and marks; write bytes as characters.
+
+        The first word gets a blank, too, unless there are cuts before: each piece would get one.
+        """
+        return pre_tokenizers.ByteLevel(add_prefix_space=first)
 
     def decoder(self) -> decoders.Decoder:
         """Turn characters back into bytes."""
@@ -183,14 +186,15 @@ class UnigramKind(TokenizerKind):
     """
 
     model_type = "Unigram"
+    budget_share = 0.5
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
         """Cut before blanks."""
-        return pre_tokenizers.Metaspace()
+        return pre_tokenizers.Metaspace(prepend_scheme="first")
 
     def decoder(self) -> decoders.Decoder:
         """Turn marks back into blanks."""
-        return decoders.Metaspace()
+        return decoders.Metaspace(prepend_scheme="first")
 
     def learn(self, counts: WordCounts, request: VocabularyRequest) -> models.Model:
         """Learn pieces and put the special tokens before them."""
@@ -212,7 +216,7 @@ class WordKind(TokenizerKind):
     model_type = "WordLevel"
     chinese_apart = True
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
         """Cut into runs of letters and digits, and single marks."""
         return pre_tokenizers.Split(Regex(WORDS), "removed", invert=True)
 
@@ -230,7 +234,7 @@ class CharacterKind(TokenizerKind):
 
     model_type = "WordLevel"
 
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+    def pre_tokenizer(self, *, first: bool = True) -> pre_tokenizers.PreTokenizer:
         """Cut everywhere."""
         return pre_tokenizers.Sequence(
             [

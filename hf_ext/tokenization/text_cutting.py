@@ -37,12 +37,15 @@ def build_normalizer(
 
 
 def build_pre_tokenizer(
-    base: pre_tokenizers.PreTokenizer, *, chinese_apart: bool = False, digits_apart: bool = False
+    build_base: Callable[[bool], pre_tokenizers.PreTokenizer],
+    *,
+    chinese_apart: bool = False,
+    digits_apart: bool = False,
 ) -> pre_tokenizers.PreTokenizer:
     """Cut Chinese characters or digits off before the base cuts what is left.
 
     Args:
-        base: The cuts of the kind of tokenizer.
+        build_base: Gives the cuts of the kind of tokenizer, told whether nothing cuts before it.
         chinese_apart: Every Chinese character is a word.
         digits_apart: Every digit is a word.
     """
@@ -51,6 +54,7 @@ def build_pre_tokenizer(
         steps.append(pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated"))
     if digits_apart:
         steps.append(pre_tokenizers.Digits(individual_digits=True))
+    base = build_base(not steps)
     return pre_tokenizers.Sequence([*steps, base]) if steps else base
 
 

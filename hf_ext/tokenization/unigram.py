@@ -10,6 +10,7 @@ from hf_ext.errors import UserError
 from hf_ext.tokenization.word_counts import WordCounts
 
 LONGEST_PIECE = 16  # characters
+SEEDS_A_PIECE, LEAST_SEEDS = 10, 100_000  # candidates to begin with; sentencepiece's own million takes memory only
 
 
 def train_unigram(counts: WordCounts, *, vocab_size: int, characters: str, unknown: str) -> list[tuple[str, float]]:
@@ -49,6 +50,7 @@ def train_model(counts: WordCounts, *, vocab_size: int, characters: str, unknown
         hard_vocab_limit=False,
         character_coverage=1.0,
         max_sentencepiece_length=LONGEST_PIECE,
+        seed_sentencepiece_size=max(SEEDS_A_PIECE * vocab_size, LEAST_SEEDS),
         normalization_rule_name="identity",
         add_dummy_prefix=False,
         remove_extra_whitespaces=False,
@@ -77,7 +79,8 @@ def _import_sentencepiece() -> Any:
 
 def _tab_separated(counts: WordCounts, known: set[str]) -> Iterator[str]:
     """Write words and counts as sentencepiece reads them; characters that shall be unknown part a word."""
-    for word, number in sorted(counts.words.items()):
+    for word in sorted(counts.words):
+        number = counts.words[word]
         if known.issuperset(word):
             yield f"{word}\t{number}"
         else:

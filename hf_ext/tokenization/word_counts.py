@@ -19,7 +19,7 @@ class WordCounts:
     words that occur once or twice. Characters are counted exactly beside it.
 
     Args:
-        budget: Characters of different words that the table may hold. Training holds some 200 bytes for each.
+        budget: UTF-8 bytes of different words that the table may hold. Training needs some 100 bytes for each.
         seed: The same texts and seed give the same counts.
     """
 
@@ -37,8 +37,7 @@ class WordCounts:
         """Count the words of each text."""
         for words in texts:
             self.texts += 1
-            for word in words:
-                self.characters.update(word)
+            self.characters.update("".join(words))
             if self.rate == 1.0:
                 self.words.update(words)
             else:
@@ -52,7 +51,8 @@ class WordCounts:
     def lines(self, words_a_line: int = 1000) -> Iterator[str]:
         """Give every word as often as it was counted, with blanks between, in lines of some words."""
         held: list[str] = []
-        for word, number in sorted(self.words.items()):
+        for word in sorted(self.words):
+            number = self.words[word]
             while number:
                 taken = min(number, words_a_line - len(held))
                 held += [word] * taken
@@ -64,7 +64,7 @@ class WordCounts:
             yield " ".join(held)
 
     def _keep_budget(self) -> None:
-        while sum(map(len, self.words)) > self.budget:
+        while sum(len(word.encode()) for word in self.words) > self.budget:
             self.rate /= 2
             self._halve()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -94,6 +95,22 @@ def test_every_kind_of_file_gives_the_same_lines(tmp_path, name):
     validation = tmp_path / "held.txt"
     validation.write_text("x", encoding="utf-8")
     assert read(path, validation_file=str(validation))[0] == texts
+
+
+def test_a_data_set_of_the_hub_is_streamed(monkeypatch):
+    rows = [{"id": i, "text": text} for i, text in enumerate(TEXTS)]
+    asked = {}
+
+    def load_dataset(name, config, **flags):
+        asked.update(flags, name=name, config=config)
+        return {"train": rows, "test": []}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    lines = TextLines(TextLinesArguments(dataset_name="one/set"), token="t")
+    assert sorted([*lines, *lines.held_out]) == sorted(TEXTS)
+    assert asked == {"name": "one/set", "config": None, "cache_dir": None, "token": "t", "streaming": True}
+    with pytest.raises(UserError, match="has no split 'trian' – did you mean 'train'"):
+        list(TextLines(TextLinesArguments(dataset_name="one/set", train_split_name="trian")))
 
 
 def test_several_columns_are_read_one_after_the_other(tmp_path):

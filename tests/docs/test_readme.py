@@ -21,6 +21,7 @@ from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.pretraining import PretrainingDataArguments
 from hf_ext.data.tagging import TaggingDataArguments
+from hf_ext.data.text_lines import TextLinesArguments
 from hf_ext.evaluation.metrics import MULTI_LABEL, REGRESSION, SINGLE_LABEL, score
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.fusion import FUSIONS
@@ -29,6 +30,8 @@ from hf_ext.models.poolers import POOLERS
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.models.tagger_arguments import TaggerArguments
 from hf_ext.models.tagger_loading import SCRATCH_TAGGERS
+from hf_ext.tokenization.arguments import TokenizerArguments
+from hf_ext.tokenization.kinds import KINDS
 from hf_ext.training.arguments import ExtTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,17 +42,20 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 )
 NER_GUIDE = ROOT / "docs" / "run_ner.md"
 PRETRAINING_GUIDE = ROOT / "docs" / "run_continue_pretrain.md"
+TOKENIZER_GUIDE = ROOT / "docs" / "train_tokenizer.md"
 TYPES = (ModelArguments, DataArguments, ExtTrainingArguments)
 SCRIPTS = {
     "run_classification": TYPES,
     "run_ner": (TaggerArguments, TaggingDataArguments, ExtTrainingArguments),
     "run_continue_pretrain": (PretrainingModelArguments, PretrainingDataArguments, ExtTrainingArguments),
+    "train_tokenizer": (TextLinesArguments, TokenizerArguments),
 }
 # by guide, the flags that have their row there; those of training are in one guide, to which the other one points
 LISTED = {
     GUIDE: TYPES,
     NER_GUIDE: (TaggerArguments, TaggingDataArguments),
     PRETRAINING_GUIDE: (PretrainingModelArguments, PretrainingDataArguments),
+    TOKENIZER_GUIDE: (TextLinesArguments, TokenizerArguments),
 }
 FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
 OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
@@ -126,6 +132,7 @@ def test_the_readme_has_python_to_run():
         *((page, "run_classification") for page in (ROOT / "README.md", GUIDE, TRAINING)),
         *((page, "run_ner") for page in (ROOT / "README.md", NER_GUIDE)),
         *((page, "run_continue_pretrain") for page in (ROOT / "README.md", PRETRAINING_GUIDE)),
+        *((page, "train_tokenizer") for page in (ROOT / "README.md", TOKENIZER_GUIDE)),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -204,6 +211,12 @@ def test_old_flags_stand_beside_their_new_names(guide):
 def test_every_tagger_from_scratch_is_named():
     text = text_of(NER_GUIDE)
     assert all(f"`{name}`" in text for name in SCRATCH_TAGGERS)
+
+
+def test_every_kind_of_tokenizer_has_a_row():
+    assert re.findall(r"^\| `(\w+)` \| [^|]* \| [^|]* \| [^|]* \|$", text_of(TOKENIZER_GUIDE), re.MULTILINE) == list(
+        KINDS
+    )
 
 
 @pytest.mark.parametrize("names", [POOLERS, FUSIONS, SCRATCH_MODELS], ids=["poolers", "fusions", "scratch models"])

@@ -143,6 +143,18 @@ def test_text_of_known_characters_comes_back(kind, trained):
         assert figures.round_trip_exact == 1.0, figures.first_failure
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_comes_back_also_where_characters_and_digits_stand_apart(kind):
+    tokenizer = train(kind=kind, chinese_apart=True, digits_apart=True)
+    figures = measure(tokenizer, HELD_OUT)
+    assert figures.round_trip == 1.0, figures.first_failure
+    if kind not in ("wordpiece", "word"):
+        assert figures.round_trip_exact == 1.0, figures.first_failure
+    tokens = [token for token in tokenizer.get_vocab() if not token.startswith("[")]
+    decoded = [tokenizer.convert_tokens_to_string([token]).strip() for token in tokens]
+    assert not [text for text in decoded if len(text) > 1 and any("一" <= c <= "鿿" or c.isdigit() for c in text)]
+
+
 def test_learned_pieces_are_longer_than_characters(trained):
     size = {kind: measure(trained[kind], HELD_OUT).tokens for kind in KINDS}
     assert max(size[kind] for kind in ("bpe", "byte_bpe", "unigram")) < 0.6 * size["character"]

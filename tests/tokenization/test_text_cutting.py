@@ -14,8 +14,9 @@ from hf_ext.tokenization.text_cutting import LONGEST_PART, WordCutter, build_nor
 def backend(kind: str = "bpe", *, chinese_apart: bool = False, digits_apart: bool = False, **settings) -> Tokenizer:
     made = Tokenizer(models.WordLevel({}, unk_token="?"))
     made.normalizer = build_normalizer(**settings)
-    base = KINDS[kind]().pre_tokenizer()
-    made.pre_tokenizer = build_pre_tokenizer(base, chinese_apart=chinese_apart, digits_apart=digits_apart)
+    made.pre_tokenizer = build_pre_tokenizer(
+        lambda first: KINDS[kind]().pre_tokenizer(first=first), chinese_apart=chinese_apart, digits_apart=digits_apart
+    )
     return made
 
 
