@@ -86,7 +86,7 @@ def _split_mask(encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
 def _make_documents(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
     """Make two documents of random tokens, longer than any window of local attention that the model has."""
     config = model.config.get_text_config()
-    window = max(int(getattr(config, name, None) or 0) for name in ("sliding_window", "attention_window_size"))
+    window = int(getattr(config, "sliding_window", None) or 0)
     length = min(max(SHORTEST, window + 2), count_positions(model) or window + SHORTEST)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(config.vocab_size, (2 * length - 1,), generator=generator)

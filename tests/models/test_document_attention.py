@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining
 
 from hf_ext.models.document_attention import isolates_documents, window_local_layers
+from hf_ext.models.masked_head import project_masked_only
 
 ISOLATING = ("bert", "roberta", "electra", "albert", "ernie", "distilbert")
 WINDOW = 8  # tokens that a local layer of the tiny ModernBERT sees on either side
@@ -36,6 +37,13 @@ def test_these_families_keep_documents_apart(family):
 @pytest.mark.parametrize("family", ["bert", "albert", "ernie"])
 def test_so_do_their_models_for_sentence_pairs(family):
     assert isolates_documents(make(family, AutoModelForPreTraining))
+
+
+@pytest.mark.parametrize("family", ISOLATING)
+def test_so_do_models_that_project_masked_positions_only(family):
+    model = make(family)
+    assert project_masked_only(model)
+    assert isolates_documents(model)
 
 
 def test_deberta_and_xlnet_do_not():
