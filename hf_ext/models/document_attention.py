@@ -74,12 +74,12 @@ def window_local_layers(model: PreTrainedModel) -> bool:
     return True
 
 
-def _split_mask(encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+def _split_mask(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
     mask = kwargs.get("attention_mask")
     if not isinstance(mask, Tensor) or mask.dim() != 4 or mask.dtype is not torch.bool:
         return args, kwargs
     places = torch.arange(mask.shape[-1], device=mask.device)
-    near = (places[:, None] - places).abs() <= encoder.config.sliding_window  # type: ignore[union-attr]
+    near = (places[:, None] - places).abs() <= encoder.config.sliding_window
     return args, {**kwargs, "attention_mask": {GLOBAL: mask, LOCAL: mask & near}}
 
 
