@@ -28,6 +28,10 @@ TOUCHED_METHODS: Mapping[str, tuple[str, ...]] = {
     "log": ("self", "logs", "start_time"),
     "_save_optimizer_and_scheduler": ("self", "output_dir"),
     "_load_optimizer_and_scheduler": ("self", "checkpoint"),
+    "_init_training_state": (
+        *("self", "max_steps", "num_update_steps_per_epoch", "num_train_epochs", "resume_from_checkpoint", "trial"),
+    ),
+    "_issue_warnings_after_load": ("self", "load_result"),
     "training_step": ("self", "model", "inputs", "num_items_in_batch"),
     "train": ("self", "resume_from_checkpoint", "trial", "ignore_keys_for_eval"),
     "prediction_step": ("self", "model", "inputs", "prediction_loss_only", "ignore_keys"),

@@ -29,6 +29,7 @@ from hf_ext.training.losses.sampling import balance_labels, build_balanced_sampl
 from hf_ext.training.losses.scale import LossScale
 from hf_ext.training.optimization.group_record import GroupRecord
 from hf_ext.training.optimization.groups import grouped_parameters
+from hf_ext.training.stream_position import find_stream_position
 from hf_ext.training.watch.eval_loss import ExactLoss
 from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
 from hf_ext.training.watch.named_losses import NamedLosses
@@ -94,6 +95,13 @@ class ExtTrainer(Trainer):
                 self.adversarial.attack.remove()
             if self.ema is not None:
                 self.ema.stop()
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Begin or resume as Trainer does; of a stream, find the pass again that the checkpoint was in."""
+        begin = super()._init_training_state(*args, **kwargs)
+        given = inspect.signature(Trainer._init_training_state).bind(self, *args, **kwargs).arguments
+        epochs, batches = find_stream_position(self, given["resume_from_checkpoint"]) or begin
+        return epochs, 0 if self.args.ignore_data_skip else batches
 
     def get_train_dataloader(self) -> DataLoader:
         """Build the loader as Trainer does; one that would give no batch is refused in one line."""
