@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils import can_return_tuple
 
 from .item_mean import divide_by_items, mean_cross_entropy
+from .projected_loss import projected_cross_entropy
 from .schema import IGNORED_LABEL
-from .vocabulary_loss import consuming_cross_entropy
 
-_BERT = ("cls.predictions",)
-_ROBERTA = ("lm_head",)
-# The modules that lead from a token's hidden state to its scores over the vocabulary, in order.
-PREDICTION_HEADS: dict[str, tuple[str, ...]] = {
-    "albert": ("predictions",),
+Step = str | Callable[[Tensor], Tensor]
+_BERT: tuple[Step, ...] = ("cls.predictions.transform",)
+_ROBERTA: tuple[Step, ...] = ("lm_head.dense", functional.gelu, "lm_head.layer_norm")
+# What leads from a token's hidden state to the input of the decoder: modules by name, and functions between them.
+TRANSFORMS: dict[str, tuple[Step, ...]] = {
+    "albert": ("predictions.dense", "predictions.activation", "predictions.LayerNorm"),
     "bert": _BERT,
     "camembert": _ROBERTA,
-    "distilbert": ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
-    "electra": ("generator_predictions", "generator_lm_head"),
+    "distilbert": ("vocab_transform", "activation", "vocab_layer_norm"),
+    "electra": ("generator_predictions",),
     "ernie": _BERT,
-    "modernbert": ("head", "decoder"),
+    "modernbert": ("head",),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }
@@ -131,12 +133,11 @@ class MaskedHead(PreTrainedModel):
         else:
             _check_positions(masked_positions, labels)
         states = hidden_states.reshape(-1, hidden_states.shape[-1]).index_select(0, masked_positions)  # (N, H)
-        for name in PREDICTION_HEADS[self.config.model_type]:
-            states = self.get_submodule(name)(states)
-        scores = states.to(torch.promote_types(states.dtype, torch.float32))  # (N, V)
-        del states  # in half precision it is another tensor
+        for step in TRANSFORMS[self.config.model_type]:
+            states = self.get_submodule(step)(states) if isinstance(step, str) else step(states)  # (N, E)
         targets = labels.index_select(0, masked_positions)
-        return divide_by_items(consuming_cross_entropy(scores, targets), targets, num_items_in_batch)
+        total = projected_cross_entropy(states, self.get_output_embeddings(), targets)
+        return divide_by_items(total, targets, num_items_in_batch)
 
 
 class MaskedPairHead(MaskedHead):
@@ -245,17 +246,17 @@ def _front(model: PreTrainedModel) -> type[MaskedHead] | None:
     """Choose what goes in front of a stock class; None for what is not known."""
     family, stock = model.config.model_type, type(model)
     is_stock = stock.__module__.startswith("transformers.models.") and "forward" not in vars(model)
-    if family not in PREDICTION_HEADS or not is_stock or getattr(model.config, "is_decoder", False):
+    if family not in TRANSFORMS or not is_stock or getattr(model.config, "is_decoder", False):
         return None
-    heads = PREDICTION_HEADS[family]
+    heads = [step for step in TRANSFORMS[family] if isinstance(step, str)]
     if stock.__name__.endswith("ForMaskedLM"):
         return MaskedHead if _has_modules(model, heads) else None
     if stock.__name__.endswith("ForPreTraining") and family in SENTENCE_HEADS:
-        return MaskedPairHead if _has_modules(model, (*heads, SENTENCE_HEADS[family])) else None
+        return MaskedPairHead if _has_modules(model, [*heads, SENTENCE_HEADS[family]]) else None
     return None
 
 
-def _has_modules(model: nn.Module, names: tuple[str, ...]) -> bool:
+def _has_modules(model: nn.Module, names: Iterable[str]) -> bool:
     known = {name for name, _ in model.named_modules()}
     return known.issuperset(names)
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from .masked_head import PREDICTION_HEADS, SENTENCE_HEADS
+from .masked_head import SENTENCE_HEADS
 from .pretrained import check_family, load_and_compare, load_config, read_config
 from .pretraining_arguments import PretrainingModelArguments
 
@@ -146,18 +146,16 @@ def _build(auto: Any, arguments: PretrainingModelArguments, config: PreTrainedCo
 
 def _complete(model: PreTrainedModel, fresh: Iterable[str], name: str) -> list[str]:
     """Start the heads that a checkpoint lacks, and say so."""
-    heads = tuple(f"{path}." for path in PREDICTION_HEADS.get(model.config.model_type, ()))
-    encoder = f"{model.base_model_prefix}."
+    encoder, of_pairs = f"{model.base_model_prefix}.", f"{SENTENCE_HEADS.get(model.config.model_type)}."
     lacking = [weight for weight in fresh if not weight.startswith(encoder)]
-    masked = [weight for weight in lacking if not heads or weight.startswith(heads)]
     notes = []
-    if masked:
+    if not all(weight.startswith(of_pairs) for weight in lacking):
         model.config.tie_word_embeddings = True
         model.tie_weights()
         notes.append(
             f"{name!r} has no head for masked tokens: it gets one, whose decoder is tied to the token embeddings."
         )
-    if set(lacking) - set(masked):
+    if any(weight.startswith(of_pairs) for weight in lacking):
         notes.append(f"{name!r} has no head for sentence pairs: it gets a fresh one.")
     return notes
 
