@@ -65,6 +65,10 @@ class TokenizerOutcome:
     ) -> dict[str, dict[str, Any]]:
         """Save the tokenizer, measure it on the held-out lines, write the report and print the table."""
         tokenizer.save_pretrained(self.folder)
+        if len(tokenizer) < self.arguments.vocab_size:
+            logger.info(
+                "The text gives %d tokens, --vocab_size asks for %d.", len(tokenizer), self.arguments.vocab_size
+            )
         measured = {"new": measure(tokenizer, lines.held_out)}
         for flag in ("reference_tokenizer", "merge_into", "from_tokenizer"):
             name = getattr(self.arguments, flag)

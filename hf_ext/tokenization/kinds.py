@@ -24,7 +24,7 @@ class VocabularyRequest(NamedTuple):
         size: Tokens wanted, special ones included.
         special_tokens: The first tokens, in this order.
         unknown: The one of them that stands for unknown characters or words.
-        min_frequency: Pairs (of words and characters: tokens) that occur less often are not learned.
+        min_frequency: Pairs (of words and characters: tokens) that occur less often in the text are not learned.
         coverage: Share of the characters of the text that must be in the vocabulary; the rarest of the rest are not.
         progress: Whether the library tokenizers shows its bars.
     """
@@ -94,12 +94,12 @@ class WordPieceKind(TokenizerKind):
     def learn(self, counts: WordCounts, request: VocabularyRequest) -> models.Model:
         """Learn pieces; those of one character are given ids first, so that ties are broken the same way each time."""
         characters = cover(counts, request)
-        inside = {character for word in counts.words for character in word[1:]}
-        alphabet = [*characters, *(PREFIX + character for character in characters if character in inside)]
+        inside = [character for character in characters if character in counts.inner_characters]
+        alphabet = [*characters, *(PREFIX + character for character in inside)]
         _check_room(request, len(alphabet))
         trainer = trainers.WordPieceTrainer(
             vocab_size=request.size,
-            min_frequency=request.min_frequency,
+            min_frequency=_in_sample(request, counts),
             special_tokens=[*request.special_tokens, *alphabet],
             initial_alphabet=characters,
             limit_alphabet=len(characters),
@@ -133,7 +133,7 @@ class BPEKind(TokenizerKind):
         _check_room(request, len(characters))
         trainer = trainers.BpeTrainer(
             vocab_size=request.size,
-            min_frequency=request.min_frequency,
+            min_frequency=_in_sample(request, counts),
             special_tokens=list(request.special_tokens),
             initial_alphabet=characters,
             limit_alphabet=len(characters),
@@ -171,7 +171,7 @@ class ByteBPEKind(TokenizerKind):
         _check_room(request, len(alphabet))
         trainer = trainers.BpeTrainer(
             vocab_size=request.size,
-            min_frequency=request.min_frequency,
+            min_frequency=_in_sample(request, counts),
             special_tokens=list(request.special_tokens),
             initial_alphabet=alphabet,
             show_progress=request.progress,
@@ -204,6 +204,9 @@ class UnigramKind(TokenizerKind):
         pieces = train_unigram(counts, vocab_size=size, characters="".join(characters), unknown=request.unknown)
         special = [(token, 0.0) for token in request.special_tokens]
         learned = [piece for piece in pieces if piece[0] not in request.special_tokens]
+        missing = set(characters) - {piece for piece, _ in learned}  # of words that the sample has lost
+        least = min((score for _, score in learned), default=0.0)
+        learned = learned[: size - 1 - len(missing)] + [(character, least) for character in sorted(missing)]
         return models.Unigram([*special, *learned], unk_id=request.special_tokens.index(request.unknown))
 
 
@@ -223,7 +226,7 @@ class WordKind(TokenizerKind):
     def learn(self, counts: WordCounts, request: VocabularyRequest) -> models.Model:
         """Take the most frequent words, ties in code-point order."""
         frequent = sorted(counts.words.items(), key=lambda item: (-item[1], item[0]))
-        return _table([word for word, number in frequent if number >= request.min_frequency], request)
+        return _table([word for word, number in frequent if number >= _in_sample(request, counts)], request)
 
 
 class CharacterKind(TokenizerKind):
@@ -263,6 +266,11 @@ def cover(counts: WordCounts, request: VocabularyRequest) -> list[str]:
         seen += number
         found.append(character)
     return sorted(found)
+
+
+def _in_sample(request: VocabularyRequest, counts: WordCounts) -> int:
+    """Give what the least frequency in the whole text comes to where a sample was counted."""
+    return max(math.ceil(request.min_frequency * counts.rate), 1)
 
 
 def _check_room(request: VocabularyRequest, alphabet: int) -> None:

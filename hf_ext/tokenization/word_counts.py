@@ -30,6 +30,7 @@ class WordCounts:
         self.rate = 1.0
         self.words: Counter[str] = Counter()
         self.characters: Counter[str] = Counter()
+        self.inner_characters: set[str] = set()  # those that occur behind the first of a word
         self.texts = 0
         self._random = np.random.default_rng(seed)
 
@@ -38,6 +39,7 @@ class WordCounts:
         for words in texts:
             self.texts += 1
             self.characters.update("".join(words))
+            self.inner_characters.update("".join([word[1:] for word in words]))
             if self.rate == 1.0:
                 self.words.update(words)
             else:

@@ -160,9 +160,19 @@ def test_learned_pieces_are_longer_than_characters(trained):
     assert max(size[kind] for kind in ("bpe", "byte_bpe", "unigram")) < 0.6 * size["character"]
 
 
-def test_a_small_budget_still_knows_every_character():
-    tokenizer = train(kind="bpe", budget=60)
-    assert measure(tokenizer, HELD_OUT).coverage == 1.0
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte_bpe", "unigram", "character"])
+def test_a_small_budget_still_knows_every_character(kind):
+    tokenizer = train([*LINES, "ø 鱻"], kind=kind, budget=100, min_frequency=1)
+    assert measure(tokenizer, [*HELD_OUT, "ø 鱻"]).coverage == 1.0
+    assert len(tokenizer) <= 400
+
+
+def test_the_least_frequency_is_that_of_the_whole_text_where_a_sample_is_counted():
+    lines = [f"w{i:03} w{i:03} w{i:03}" for i in range(300)] * 4
+    whole = train(lines, kind="word", vocab_size=1000, min_frequency=13)
+    sampled = train(lines, kind="word", vocab_size=1000, min_frequency=3, budget=600)
+    assert len(whole) == 5  # each word occurs twelve times
+    assert 50 < len(sampled) - 5 <= 150
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte_bpe", "unigram"])

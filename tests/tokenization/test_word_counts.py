@@ -16,6 +16,7 @@ def test_counts_are_exact_within_the_budget():
     counts = WordCounts(1000).count(TEXTS)
     assert counts.words == Counter(word for text in TEXTS for word in text)
     assert counts.characters == Counter(character for text in TEXTS for word in text for character in word)
+    assert counts.inner_characters == {character for text in TEXTS for word in text for character in word[1:]}
     assert (counts.rate, counts.texts) == (1.0, len(TEXTS))
 
 
