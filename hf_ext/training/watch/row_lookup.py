@@ -92,10 +92,11 @@ def _key(row: Mapping[str, Any], by: str, dtype: torch.dtype, pad_token_id: int 
     values = torch.as_tensor(row[by], dtype=dtype)
     if by != TOKENS:
         return tuple(values.flatten().tolist())
-    mask = row.get(MASK)
-    mask = None if mask is None else torch.as_tensor(mask, device=values.device)
-    says_padding = mask is not None and mask.shape == values.shape  # not if it says who sees whom
-    tokens = (values[mask.bool()] if says_padding else values).tolist()
+    if row.get(MASK) is not None:
+        mask = torch.as_tensor(row[MASK], device=values.device)
+        if mask.shape == values.shape:  # another shape says who sees whom
+            values = values[mask.bool()]
+    tokens = values.tolist()
     while tokens and tokens[-1] == pad_token_id:
         tokens.pop()
     start = next((i for i, token in enumerate(tokens) if token != pad_token_id), len(tokens))
