@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -113,6 +114,8 @@ def count_words(lines: TextLines, blueprint: Blueprint, arguments: TokenizerArgu
 def find_segmenter(blueprint: Blueprint, arguments: TokenizerArguments) -> Segmenter | None:
     """Choose what cuts Chinese text while learning; nothing where each character is a word anyway.
 
+    One that nobody has named loads its dictionary when the first Chinese text comes.
+
     Raises:
         UserError: If a segmenter is named that is not there.
     """
@@ -122,7 +125,8 @@ def find_segmenter(blueprint: Blueprint, arguments: TokenizerArguments) -> Segme
     apart = len(WordCutter(blueprint.backend)(TRIAL)) > 1
     if name == "none" or apart or importlib.util.find_spec(DEFAULT_SEGMENTER) is None:
         return None
-    return load_segmenter(DEFAULT_SEGMENTER)
+    load = functools.cache(load_segmenter)
+    return lambda text: load(DEFAULT_SEGMENTER)(text)
 
 
 def request_vocabulary(blueprint: Blueprint, arguments: TokenizerArguments) -> VocabularyRequest:

@@ -83,6 +83,8 @@ class WordCutter:
             pieces = [(text, (0, len(text)))]
         else:
             pieces = self.pre_tokenizer.pre_tokenize_str(text)
+        if RUN.search(text) is None:
+            return [word for word, _ in pieces]
         words: list[str] = []
         for word, (start, end) in pieces:
             if end - start > 1 and RUN.search(text, start, end):
