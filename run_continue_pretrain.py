@@ -31,8 +31,14 @@ from hf_ext.training.pretraining import PretrainingTrainer
 
 # Masks are drawn from columns that are no inputs of the model.
 DEFAULTS = {"output_dir": "outputs/pretrained", "remove_unused_columns": False}
-# A model from scratch learns at another pace than a pretrained encoder.
-SCRATCH_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 32, "per_device_eval_batch_size": 64}
+# A small model from scratch learns at another pace than a pretrained encoder.
+SCRATCH_DEFAULTS = {
+    "learning_rate": 1e-3,
+    "warmup_steps": 0.05,
+    "per_device_train_batch_size": 16,
+    "per_device_eval_batch_size": 64,
+    "num_train_epochs": 1,
+}
 
 
 def main(argv: list[str]) -> dict:

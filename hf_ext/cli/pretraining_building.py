@@ -33,7 +33,7 @@ from hf_ext.training.pretraining import MASKED_LOSS, PAIR_LOSS
 logger = logging.getLogger(__name__)
 
 DEMO_FOLDER = Path("outputs/pretraining_demo_data")
-DEMO_LENGTH = 128  # tokens; 79 % of the reviews fit
+DEMO_LENGTH = 64  # tokens; short rows make many steps of little text
 MUCH_UNKNOWN = 0.05  # of the tokens
 DEMO_SIZES = "hidden_size=128,num_hidden_layers=2,num_attention_heads=2,intermediate_size=512"
 # Flags of other tasks: they need the scores of every position, or labels of rows.

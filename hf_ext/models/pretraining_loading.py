@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -120,6 +121,19 @@ def override_config(config: PreTrainedConfig, overrides: str) -> None:
                 raise ValueError("must not be negative")
         except (TypeError, ValueError) as error:
             raise ValueError(f"--config_overrides {name}={value}: {_one_line(error)}") from error
+    _fit_layer_types(config)
+    try:
+        config.validate()  # else what contradicts itself is found when the trained model is saved
+    except StrictDataclassError as error:
+        raise ValueError(f"--config_overrides {overrides}: {_one_line(error)}") from error
+
+
+def _fit_layer_types(config: PreTrainedConfig) -> None:
+    """List the kinds of layers anew where the family derived them from another number of layers."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and len(kinds) != config.num_hidden_layers:
+        settings = {name: value for name, value in config.to_dict().items() if name != "layer_types"}
+        config.layer_types = type(config).from_dict(settings).layer_types
 
 
 def _check_heads(config: PreTrainedConfig, *, sentence_pairs: bool) -> None:

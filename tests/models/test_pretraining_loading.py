@@ -8,7 +8,15 @@ import pytest
 import torch
 from masked_models import BERT, FAMILIES, PAIR_FAMILIES, build_masked_model, masked_batch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, BertConfig, BertForPreTraining, RobertaConfig, RobertaModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertForPreTraining,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from hf_ext.models.masked_head import project_masked_only
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
@@ -216,3 +224,14 @@ def test_flags_that_make_no_sense_are_refused_before_anything_is_read(flags, mes
 def test_empty_texts_are_no_values():
     arguments = PretrainingModelArguments(config_overrides="", add_tokens="", config_name="")
     assert (arguments.config_overrides, arguments.add_tokens, arguments.config_name) == (None, None, None)
+
+
+def test_fewer_layers_than_a_family_lists_kinds_for_can_be_saved(tmp_path):
+    """ModernBERT derives from its 22 layers which of them see only their surroundings."""
+    sizes = "hidden_size=16,num_hidden_layers=4,num_attention_heads=2,intermediate_size=16"
+    arguments = PretrainingModelArguments(model_type="modernbert", config_overrides=sizes)
+    model = load_pretraining_model(arguments, sentence_pairs=False, vocab_size=30, pad_token_id=0)
+    every_third = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+    assert model.config.layer_types == every_third
+    model.save_pretrained(tmp_path)
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path).config.layer_types == every_third
