@@ -202,12 +202,13 @@ class UnigramKind(TokenizerKind):
         _check_room(request, len(characters))
         size = request.size - len(request.special_tokens) + 1  # the unknown piece is among both
         pieces = train_unigram(counts, vocab_size=size, characters="".join(characters), unknown=request.unknown)
+        learned = {piece: score for piece, score in pieces if piece not in request.special_tokens}
+        least = min(learned.values(), default=0.0)  # for characters of words that the sample has lost
+        single = {character: learned.pop(character, least) for character in characters}
+        longer = list(learned.items())[: request.size - len(request.special_tokens) - len(single)]
+        found = sorted([*longer, *single.items()], key=lambda piece: (-piece[1], piece[0]))
         special = [(token, 0.0) for token in request.special_tokens]
-        learned = [piece for piece in pieces if piece[0] not in request.special_tokens]
-        missing = set(characters) - {piece for piece, _ in learned}  # of words that the sample has lost
-        least = min((score for _, score in learned), default=0.0)
-        learned = learned[: size - 1 - len(missing)] + [(character, least) for character in sorted(missing)]
-        return models.Unigram([*special, *learned], unk_id=request.special_tokens.index(request.unknown))
+        return models.Unigram([*special, *found], unk_id=request.special_tokens.index(request.unknown))
 
 
 class WordKind(TokenizerKind):

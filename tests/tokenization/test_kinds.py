@@ -167,6 +167,14 @@ def test_a_small_budget_still_knows_every_character(kind):
     assert len(tokenizer) <= 400
 
 
+def test_unigram_gives_up_long_pieces_before_characters_that_a_sample_has_lost():
+    letters = "".join(chr(0x4E00 + i) for i in range(200))
+    lines = ["我们的贷款很多 我们的病毒很新"] * 100 + [letters[i : i + 8] for i in range(0, 200, 8)]
+    tokenizer = train(lines, kind="unigram", vocab_size=230, budget=120)
+    assert measure(tokenizer, lines).coverage == 1.0
+    assert len(tokenizer) <= 230
+
+
 def test_the_least_frequency_is_that_of_the_whole_text_where_a_sample_is_counted():
     lines = [f"w{i:03} w{i:03} w{i:03}" for i in range(300)] * 4
     whole = train(lines, kind="word", vocab_size=1000, min_frequency=13)
