@@ -219,7 +219,7 @@ def test_sentence_labels_are_scored_where_they_are_known():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.gz", gzip.compress(b"Ann 1 2\n" * 99)[:-12], "cannot be read .* – check --embedding_file"),
+        ("a.gz", gzip.compress(b"Ann 1 2\n" * 99, mtime=0)[:-12], "cannot be read .* – check --embedding_file"),
         ("a.txt", b"Ann 1 2\nLee 1 nan\n", "the vector of 'Lee' holds a number that is not finite"),
     ],
 )
