@@ -10,63 +10,10 @@ from dataclasses import dataclass, field
 from hf_ext.data.arguments import split_names
 from hf_ext.data.pretraining.corpus_files import find_sources
 from hf_ext.data.pretraining.documents import DocumentReader
+from hf_ext.data.text_lines_arguments import TextLinesArguments
 from hf_ext.errors import UserError, did_you_mean
 
 HASH_BYTES = 8
-
-
-@dataclass
-class TextLinesArguments:
-    """Where the lines come from, which are held out, and how many are read."""
-
-    dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub; it is streamed."})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
-    train_split_name: str = field(default="train", metadata={"help": "Its split."})
-    train_file: str | None = field(
-        default=None,
-        metadata={
-            "help": "Text to learn from: .txt .json .jsonl .csv .tsv .parquet, gzipped or not (not parquet). A file, "
-            "a folder, a pattern such as 'news/*.txt', or several, comma-separated."
-        },
-    )
-    validation_file: str | None = field(
-        default=None, metadata={"help": "Text to measure on, named in the same ways; unset holds some of it out."}
-    )
-    validation_split_percentage: float = field(
-        default=1.0,
-        metadata={"help": "Percentage of the lines held out to measure on when no validation text is named."},
-    )
-    max_eval_lines: int = field(default=2000, metadata={"help": "Held-out lines to measure on, at most."})
-    text_column_name: str | None = field(
-        default=None,
-        metadata={"help": "Columns of the text in rows, comma-separated; unset: text, or another usual name."},
-    )
-    delimiter: str | None = field(
-        default=None, metadata={"help": "Cell separator of csv and tsv files; unset goes by the extension."}
-    )
-    quoting: str = field(
-        default="auto",
-        metadata={
-            "help": "Whether quotation marks enclose the cells of csv and tsv files: auto looks at the file.",
-            "choices": ["auto", "minimal", "none"],
-        },
-    )
-    max_lines: int | None = field(
-        default=None, metadata={"help": "Learn from this many lines, drawn at random from all; unset takes all."}
-    )
-    seed: int = field(default=42, metadata={"help": "Seed of every draw."})
-
-    def __post_init__(self) -> None:
-        if not 0 < self.validation_split_percentage < 100:
-            raise ValueError(
-                f"--validation_split_percentage is between 0 and 100, got {self.validation_split_percentage}."
-            )
-        for name in ("max_lines", "max_eval_lines"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise ValueError(f"--{name} must be at least 1, got {count}.")
-        if not self.dataset_name and not self.train_file:
-            raise ValueError("there is no text to learn from; pass --train_file or --dataset_name.")
 
 
 @dataclass

@@ -1,25 +1,30 @@
-"""The models and the schemas they share with the data; this folder travels to the Hub by itself."""
+"""The models and the schemas they share with the data; this folder travels to the Hub by itself.
+
+Names are imported on first use: flags and schemas can be had without torch.
+"""
 
 from __future__ import annotations
 
-from .configuration import ExtConfig
-from .encoders import RecurrentEncoder, RecurrentEncoderConfig
-from .joint_classification import ExtForJointClassification
-from .schema import LabelSchema, TabularSchema, TaskSchema, TextSchema
-from .sequence_classification import ExtForSequenceClassification
-from .tagging_schema import TaggingSchema
-from .token_classification import ExtForTokenClassification
+import importlib
+from typing import Any
 
-__all__ = [
-    "ExtConfig",
-    "ExtForJointClassification",
-    "ExtForSequenceClassification",
-    "ExtForTokenClassification",
-    "LabelSchema",
-    "RecurrentEncoder",
-    "RecurrentEncoderConfig",
-    "TabularSchema",
-    "TaggingSchema",
-    "TaskSchema",
-    "TextSchema",
-]
+_HOMES = {
+    "ExtConfig": "configuration",
+    "ExtForJointClassification": "joint_classification",
+    "ExtForSequenceClassification": "sequence_classification",
+    "ExtForTokenClassification": "token_classification",
+    "LabelSchema": "schema",
+    "RecurrentEncoder": "encoders",
+    "RecurrentEncoderConfig": "encoders",
+    "TabularSchema": "schema",
+    "TaggingSchema": "tagging_schema",
+    "TaskSchema": "schema",
+    "TextSchema": "schema",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

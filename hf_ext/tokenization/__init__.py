@@ -1,16 +1,26 @@
-"""Tokenizers made from one's own text, vectors for their tokens, and tokenizers that read words one by one."""
+"""Tokenizers made from one's own text, vectors for their tokens, and tokenizers that read words one by one.
 
-from hf_ext.tokenization.extension import AddedEntry, add_tokens, read_token_list
-from hf_ext.tokenization.vectors import read_vector_tokens, read_word_vectors
-from hf_ext.tokenization.vocabulary import build_tokenizer
-from hf_ext.tokenization.words import put_space_before_words
+Names are imported on first use, as in ``hf_ext.data``.
+"""
 
-__all__ = [
-    "AddedEntry",
-    "add_tokens",
-    "build_tokenizer",
-    "put_space_before_words",
-    "read_token_list",
-    "read_vector_tokens",
-    "read_word_vectors",
-]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "AddedEntry": "extension",
+    "add_tokens": "extension",
+    "build_tokenizer": "vocabulary",
+    "put_space_before_words": "words",
+    "read_token_list": "token_list",
+    "read_vector_tokens": "vectors",
+    "read_word_vectors": "vectors",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,16 +1,25 @@
-"""Training: knows no file, no column, no metric."""
+"""Training: knows no file, no column, no metric.
 
-from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.averages.averaging import average_checkpoints
-from hf_ext.training.averages.ema import WeightAverage
-from hf_ext.training.trainer import ExtTrainer
-from hf_ext.training.watch.loss_watch import NonFiniteLossError
+Names are imported on first use, as in ``hf_ext.data``: a script that only prints its help loads no torch.
+"""
 
-__all__ = [
-    "ExtTrainer",
-    "ExtTrainingArguments",
-    "NonFiniteLossError",
-    "WeightAverage",
-    "average_checkpoints",
-    "check_output_dir",
-]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "ExtTrainer": "trainer",
+    "ExtTrainingArguments": "arguments",
+    "NonFiniteLossError": "watch.loss_watch",
+    "WeightAverage": "averages.ema",
+    "average_checkpoints": "averages.averaging",
+    "check_output_dir": "arguments",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

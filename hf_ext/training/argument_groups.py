@@ -1,16 +1,18 @@
-"""The flags of our training methods, one group a method, each with its own checks."""
+"""The flags of our training methods, one group a method, each with its own checks.
+
+Importing this file loads neither torch nor transformers, since ``--help`` is written from it. What is chosen by name is
+looked up when a group is filled.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hf_ext.errors import did_you_mean
-from hf_ext.training.adversarial.methods import ADVERSARIES
-from hf_ext.training.losses.registry import LOSSES
 
 
 @dataclass
@@ -18,7 +20,8 @@ class AdversarialArguments:
     """Which perturbation is trained against, how strong it is, and when."""
 
     adversarial: str = field(
-        default="none", metadata={"help": f"Adversarial training: none, {', '.join(ADVERSARIES)}."}
+        default="none",
+        metadata={"help": "Adversarial training: none, fgm, pgd, freelb, vat, awp, fgm_weight."},
     )
     adversarial_epsilon: float | None = field(
         default=None,
@@ -56,9 +59,10 @@ class AdversarialArguments:
     def __post_init__(self) -> None:
         if self.adversarial is None:  # as Python has it
             self.adversarial = "none"
-        if self.adversarial != "none" and self.adversarial not in ADVERSARIES:
-            hint = did_you_mean(self.adversarial, ["none", *ADVERSARIES])
-            raise ValueError(f"--adversarial {self.adversarial}: there is no such method; {hint}")
+        if self.adversarial != "none":
+            from hf_ext.training.adversarial.methods import ADVERSARIES
+
+            _check_name("adversarial", self.adversarial, ["none", *ADVERSARIES], kind="method")
         for name in ("adversarial_epsilon", "adversarial_alpha", "adversarial_weight"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -120,7 +124,13 @@ class OptimizationArguments:
 class LossArguments:
     """What is minimised, and what each label counts in it."""
 
-    loss: str | None = field(default=None, metadata={"help": f"Loss: {', '.join(LOSSES)}; unset is the model's own."})
+    loss: str | None = field(
+        default=None,
+        metadata={
+            "help": "Loss: cross_entropy, focal, dice, poly1, bce, asymmetric, zlpr, mse, mae, huber; unset is the "
+            "model's own."
+        },
+    )
     focal_gamma: float = field(default=2.0, metadata={"help": "focal: how little easy rows count; 0 is cross entropy."})
     class_weights: str | None = field(
         default=None,
@@ -139,8 +149,10 @@ class LossArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.loss is not None and self.loss not in LOSSES:
-            raise ValueError(f"--loss {self.loss}: there is no such loss; {did_you_mean(self.loss, LOSSES)}")
+        if self.loss is not None:
+            from hf_ext.training.losses.registry import LOSSES
+
+            _check_name("loss", self.loss, LOSSES, kind="loss")
         if not self.focal_gamma >= 0:
             raise ValueError(f"--focal_gamma must not be negative, got {self.focal_gamma}.")
         if self.multitask_alpha is not None and not 0 <= self.multitask_alpha <= 1:
@@ -186,19 +198,62 @@ class RegularizationArguments:
             raise ValueError("--average_checkpoints and --ema_decay both decide the final weights; leave one out.")
 
 
-ARGUMENT_GROUPS = (AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
+@dataclass
+class RunArguments:
+    """How a run begins, when it stops early, and what it writes."""
 
-# A flag, the values with which it is off, and the flags that then do nothing.
-IDLE_WITHOUT: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
-    "adversarial": (
-        ("none",),
-        tuple(name for name in AdversarialArguments.__dataclass_fields__ if name != "adversarial"),
-    ),
-    "ema_decay": ((None,), ("ema_evaluate", "ema_save")),
-    "average_checkpoints": ((None,), ("average_checkpoints_by",)),
-    "early_stopping_patience": ((None,), ("early_stopping_threshold",)),
-    "loss focal": ((None, *(name for name in LOSSES if name != "focal")), ("focal_gamma",)),
-}
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={"help": "Train into an output folder that already holds checkpoints or a trained model."},
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after this many evaluations without a better metric_for_best_model; unset never does."},
+    )
+    early_stopping_threshold: float = field(
+        default=0.0, metadata={"help": "By how much (metric units) an evaluation must be better to count as better."}
+    )
+    eval_all_checkpoints: bool = field(
+        default=False, metadata={"help": "After training, evaluate every checkpoint in the output folder."}
+    )
+    stop_on_nonfinite_loss: bool = field(
+        default=True,
+        metadata={"help": "Stop with an error at the first step whose loss is NaN or infinite, before it does harm."},
+    )
+    loss_window: int = field(default=100, metadata={"help": "Optimizer steps over which the shown mean loss is taken."})
+    write_train_log: bool = field(
+        default=True, metadata={"help": "Write every logged figure to train_log.jsonl in the output folder."}
+    )
+
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "On resume, restore callbacks too, such as the early-stopping patience."}
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Hide NaN and infinite losses in the logs; off, since they show a dead run."}
+    )
+    hub_strategy: str = field(
+        default="end",
+        metadata={
+            "help": "When push_to_hub uploads; only 'end', since earlier uploads hold a pickle with the token.",
+            "choices": ["end", "every_save", "checkpoint", "all_checkpoints"],
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.loss_window < 1:
+            raise ValueError(f"--loss_window must be at least 1, got {self.loss_window}.")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(f"--early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
+        if self.early_stopping_threshold < 0:
+            raise ValueError(f"--early_stopping_threshold must not be negative, got {self.early_stopping_threshold}.")
+
+
+ARGUMENT_GROUPS = (RunArguments, AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
+
+
+def _check_name(flag: str, name: str, known: Iterable[str], *, kind: str) -> None:
+    if name not in known:
+        raise ValueError(f"--{flag} {name}: there is no such {kind}; {did_you_mean(name, known)}")
 
 
 def _read_rates(given: dict | str | None) -> dict[str, float] | None:

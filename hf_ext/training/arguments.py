@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,25 +15,32 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, get_last_c
 from hf_ext.errors import UserError
 from hf_ext.training.argument_groups import (
     ARGUMENT_GROUPS,
-    IDLE_WITHOUT,
     AdversarialArguments,
     LossArguments,
     OptimizationArguments,
     RegularizationArguments,
+    RunArguments,
 )
 from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
+from hf_ext.training.checkpoints.arguments import ResumeArguments
+from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse", "perplexity"})
-logger = logging.getLogger(__name__)
 
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(repr=False)  # a generated repr would print the Hub token, which the parent's hides
 class ExtTrainingArguments(
-    AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments, TrainingArguments
+    RunArguments,
+    AdversarialArguments,
+    OptimizationArguments,
+    LossArguments,
+    RegularizationArguments,
+    ResumeArguments,
+    TrainingArguments,
 ):
     """How a run is trained: transformers' arguments, and the groups of ours in ``argument_groups``.
 
@@ -49,47 +55,13 @@ class ExtTrainingArguments(
       several processes would each train a model of their own, unaware of one another.
     """
 
-    overwrite_output_dir: bool = field(
-        default=False,
-        metadata={"help": "Train into an output folder that already holds checkpoints or a trained model."},
-    )
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={"help": "Stop after this many evaluations without a better metric_for_best_model; unset never does."},
-    )
-    early_stopping_threshold: float = field(
-        default=0.0, metadata={"help": "By how much (metric units) an evaluation must be better to count as better."}
-    )
-    eval_all_checkpoints: bool = field(
-        default=False, metadata={"help": "After training, evaluate every checkpoint in the output folder."}
-    )
-    stop_on_nonfinite_loss: bool = field(
-        default=True,
-        metadata={"help": "Stop with an error at the first step whose loss is NaN or infinite, before it does harm."},
-    )
-    loss_window: int = field(default=100, metadata={"help": "Optimizer steps over which the shown mean loss is taken."})
-    write_train_log: bool = field(
-        default=True, metadata={"help": "Write every logged figure to train_log.jsonl in the output folder."}
-    )
-
-    restore_callback_states_from_checkpoint: bool = field(
-        default=True, metadata={"help": "On resume, restore callbacks too, such as the early-stopping patience."}
-    )
-    logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "Hide NaN and infinite losses in the logs; off, since they show a dead run."}
-    )
-    hub_strategy: HubStrategy | str = field(
-        default="end",
-        metadata={"help": "When push_to_hub uploads; only 'end', since earlier uploads hold a pickle with the token."},
-    )
-
     def __post_init__(self) -> None:
         for group in ARGUMENT_GROUPS:
             group.__post_init__(self)
         self._check_numbers()
         self._check_counts()
         self._check_what_is_asked()
-        self._warn_of_idle_flags()
+        warn_of_idle_flags(self)
         self._settle_device()
         self._settle_resume()
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
@@ -139,26 +111,13 @@ class ExtTrainingArguments(
             value = getattr(self, name)
             if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and name != "max_grad_norm")):
                 raise ValueError(f"--{name} must be a finite number, got {value}.")
-        for name in ("weight_decay", "early_stopping_threshold"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}.")
+        if self.weight_decay < 0:
+            raise ValueError(f"--weight_decay must not be negative, got {self.weight_decay}.")
         if not 0 <= self.label_smoothing_factor <= 1:
             raise ValueError(f"--label_smoothing_factor must be from 0 to 1, got {self.label_smoothing_factor}.")
 
-    def _warn_of_idle_flags(self) -> None:
-        """Say which flags do nothing because the one that they belong to is not set."""
-        for leader, (idle, followers) in IDLE_WITHOUT.items():
-            if getattr(self, leader.split()[0]) in idle:
-                for name in followers:
-                    if getattr(self, name) != self.__dataclass_fields__[name].default:
-                        logger.warning("--%s does nothing without --%s.", name, leader)
-
     def _check_counts(self) -> None:
-        names = ["gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"]
-        names.append("loss_window")
-        if self.early_stopping_patience is not None:
-            names.append("early_stopping_patience")
-        for name in names:
+        for name in ("gradient_accumulation_steps", "per_device_train_batch_size", "per_device_eval_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}.")
 
@@ -189,7 +148,8 @@ def check_output_dir(args: ExtTrainingArguments) -> None:
     if not args.do_train:
         return
     if args.resume_from_checkpoint:
-        _check_resume(args.resume_from_checkpoint, folder)
+        if not args.resume_or_start:
+            _check_resume(args.resume_from_checkpoint, folder)
         return
     found = next((path for pattern in ("checkpoint-*", *WEIGHT_FILES) for path in sorted(folder.glob(pattern))), None)
     if found is not None and not args.overwrite_output_dir:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,7 +13,9 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainingArguments, check_output_dir
+from hf_ext.training.adversarial.methods import ADVERSARIES
 from hf_ext.training.argument_groups import ARGUMENT_GROUPS
+from hf_ext.training.losses.registry import LOSSES
 
 CHANGED = {"restore_callback_states_from_checkpoint": True, "logging_nan_inf_filter": False, "hub_strategy": "end"}
 
@@ -36,8 +41,19 @@ def test_every_changed_default_is_in_the_docstring(name):
 def test_every_field_of_ours_has_a_help():
     own = ExtTrainingArguments.__dataclass_fields__.keys() - TrainingArguments.__dataclass_fields__.keys()
     in_groups = {name for group in ARGUMENT_GROUPS for name in group.__dataclass_fields__}
-    assert in_groups < own
+    assert own <= in_groups
     assert all(ExtTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
+
+
+@pytest.mark.parametrize(("flag", "known"), [("adversarial", ADVERSARIES), ("loss", LOSSES)])
+def test_the_help_of_a_choice_names_every_member(flag, known):
+    words = re.findall(r"\w+", ExtTrainingArguments.__dataclass_fields__[flag].metadata["help"])
+    assert [word for word in words if word in known] == list(known)
+
+
+def test_the_groups_of_flags_are_read_without_torch():
+    code = "import sys, hf_ext.training.argument_groups; print({'torch', 'transformers'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_the_command_line_sets_our_flags(tmp_path):
