@@ -23,7 +23,6 @@ from hf_ext.training.argument_groups import (
 )
 from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
-from hf_ext.training.checkpoints.arguments import ResumeArguments
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
 
@@ -39,7 +38,6 @@ class ExtTrainingArguments(
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
-    ResumeArguments,
     TrainingArguments,
 ):
     """How a run is trained: transformers' arguments, and the groups of ours in ``argument_groups``.
