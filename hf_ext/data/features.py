@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import datasets
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.labels import LabelReader
 from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, TaskSchema
@@ -199,4 +200,5 @@ def note_truncation(tokens: Sequence[int], max_length: int, source: str) -> list
     cut = sum(n > max_length for n in tokens)
     if not cut:
         return []
-    return [f"{source}: {cut} of {len(tokens)} texts cut to {max_length} tokens; the longest has {max(tokens)}"]
+    what = f"texts cut to {max_length} tokens; the longest has {max(tokens)}"
+    return [Finding("cut_texts", source, cut, what, total=len(tokens))]

@@ -10,8 +10,8 @@ from typing import Any
 
 import datasets
 
-from hf_ext.data import checks
 from hf_ext.data.arguments import DataArguments, split_names
+from hf_ext.data.checks import rows as checks
 from hf_ext.data.columns import Columns, check_present, note_ignored_flags, resolve_columns
 from hf_ext.data.features import join_texts
 from hf_ext.data.labels import Label, LabelReader, choose_problem_type, fit_labels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_ext.data import checks
 from hf_ext.data.arguments import DataArguments
+from hf_ext.data.checks import rows as checks
 from hf_ext.data.files import stream_rows
 from hf_ext.data.labels import Label, LabelReader
 from hf_ext.data.rows import LINE_COLUMN, Row, RowReader

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hf_ext.data import checks
+from hf_ext.data.checks import rows as checks
 from hf_ext.errors import UserError
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL, CategoricalColumn, LabelSchema, TabularSchema
 

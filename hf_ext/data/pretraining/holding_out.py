@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.pretraining.corpus import Corpus
 from hf_ext.data.pretraining.corpus_files import describe_files
 from hf_ext.data.splits import split_rows
@@ -69,10 +70,11 @@ def hold_out(corpus: Corpus, kept: np.ndarray, *, percentage: float, seed: int, 
     train, validation = kept[sides.train], kept[sides.validation]
     hashes = corpus.column("hash")
     shared = int(np.isin(hashes[validation], hashes[train]).sum())
-    notes = [note_leak(shared, len(validation), "pass --drop_duplicates")] if shared else []
-    return Sides(train, validation, notes)
+    source, fix = describe_files(corpus.files), "pass --drop_duplicates"
+    return Sides(train, validation, [note_leak(source, shared, len(validation), fix)] if shared else [])
 
 
-def note_leak(shared: int, documents: int, remedy: str) -> str:
+def note_leak(source: str, shared: int, documents: int, fix: str) -> str:
     """Say how many validation documents are training documents too."""
-    return f"{shared} of {documents} validation documents occur in the training text too – {remedy}"
+    what = "validation documents occur in the training text too"
+    return Finding("seen_in_training", source, shared, what, total=documents, fix=fix)

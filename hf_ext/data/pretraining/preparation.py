@@ -11,6 +11,7 @@ import datasets
 import numpy as np
 
 from hf_ext.data.arguments import SourceArguments
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.hub import load_hub_rows
 from hf_ext.data.pretraining.arguments import PretrainingDataArguments
 from hf_ext.data.pretraining.corpus import Corpus, read_corpus, read_hub_corpus
@@ -138,7 +139,8 @@ class _Preparation:
             return np.arange(len(hashes))
         kept = find_different(hashes)
         if len(kept) < len(hashes):
-            self.made.notes.append(f"{_name(train)}: {len(hashes) - len(kept)} repeated documents left out")
+            repeated = len(hashes) - len(kept)
+            self.made.notes.append(Finding("dropped_documents", _name(train), repeated, "repeated documents left out"))
         return kept
 
     def _hold_out(self, train: Corpus, kept: np.ndarray) -> np.ndarray:
@@ -147,7 +149,7 @@ class _Preparation:
             return kept[:0]
         percentage, seed = asked.validation_split_percentage, asked.split_seed
         sides = hold_out(train, kept, percentage=percentage, seed=seed, source_of=_source_of_files(train, self.sources))
-        self.made.notes += [f"{_name(train)}: {note}" for note in sides.notes]
+        self.made.notes += sides.notes
         self.made.split_indices = sides.to_json(train, percentage, seed)
         return sides.validation
 
@@ -168,8 +170,8 @@ class _Preparation:
             seen, theirs = train.corpus.column("hash")[np.concatenate(train.groups)], validation.column("hash")
             shared = int(np.isin(theirs, seen).sum())
             if shared:
-                leak = note_leak(shared, len(theirs), "leave them out of one of the two")
-                self.made.notes.append(f"{_name(validation)}: {leak}")
+                fix = "leave them out of one of the two"
+                self.made.notes.append(note_leak(_name(validation), shared, len(theirs), fix))
 
 
 def _whole(corpus: Corpus, numbers: np.ndarray) -> DocumentSplit:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_ext.data import checks
+from hf_ext.data.checks import rows as checks
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.sources import plan_sources
 from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_indices, split_rows
 from hf_ext.data.tagging.arguments import TaggingDataArguments
@@ -144,8 +145,8 @@ class _Preparation:
         if len(useless) == len(file.sentences):
             raise UserError("no sentence has tags", where=file.source, fix="check --label_column_name")
         if useless:
-            what = f"{len(useless)} sentences without words, tags or label left out (this is the first)"
-            self.notes.append(f"{file.source}:{useless[0].line()}: {what}")
+            what, line = "sentences without words, tags or label left out (this is the first)", useless[0].line()
+            self.notes.append(Finding("unlabelled_sentences", file.source, len(useless), what, line=line))
             left_out = {id(sentence) for sentence in useless}
             file.sentences = [sentence for sentence in file.sentences if id(sentence) not in left_out]
 
@@ -260,12 +261,13 @@ class _Preparation:
             labels = [sentence.label for sentence in file.sentences]
             unknown = [i for i, label in enumerate(labels) if label is not None and label not in schema.sentence_labels]
             if unknown:
-                where = f"{file.source}:{lines[unknown[0]]}"
-                what = f"{len(unknown)} sentences have a label that training has not seen, the first"
-                what += f" {labels[unknown[0]]!r}"
+                line, count = lines[unknown[0]], len(unknown)
+                what = f"sentences have a label that training has not seen, the first {labels[unknown[0]]!r}"
                 if not ignore:
-                    raise UserError(what, where=where, fix="correct them, or pass --unknown_labels ignore")
-                self.notes.append(f"{where}: {what}; they are not scored")
+                    fix = "correct them, or pass --unknown_labels ignore"
+                    raise UserError(f"{count} {what}", where=f"{file.source}:{line}", fix=fix)
+                what += "; they are not scored"
+                self.notes.append(Finding("unknown_labels", file.source, count, what, line=line))
                 for i in unknown:
                     file.sentences[i].scored = False
         if split == "validation":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.tagging.sentences import SentenceFile
 from hf_ext.errors import UserError
@@ -89,20 +90,20 @@ def convert_file(file: SentenceFile, source: str, target: str) -> list[str]:
     _check_tags(file, source)
     broken: list[tuple[int, int]] = []
     words = 0
-    for i, sentence in enumerate(file.sentences):
-        if sentence.tags:
-            places = illegal_places(sentence.tags, source)
+    for i, row in enumerate(file.sentences):
+        if row.tags:
+            places = illegal_places(row.tags, source)
             words += len(places)
             broken += [(i, places[0])] if places else []
             if target != source:
-                sentence.tags = _convert(file, i, source, target)
+                row.tags = _convert(file, i, source, target)
     if not broken:
         return []
-    sentence_, word = broken[0]
+    sentence, word = broken[0]
     read = "read leniently" if target != source else "kept as they are"
-    first = f"the first at {file.sentences[sentence_].words[word]!r}"
-    what = f"{words} tags in {len(broken)} sentences break the scheme {source}, {first}; they are {read}"
-    return [f"{file.place(sentence_, word)}: {what}"]
+    first = f"the first at {file.sentences[sentence].words[word]!r}"
+    what = f"tags in {len(broken)} sentences break the scheme {source}, {first}; they are {read}"
+    return [Finding("illegal_tags", file.source, words, what, line=file.sentences[sentence].line(word))]
 
 
 def spell_alike(file: SentenceFile, scheme: str, known: Sequence[str] = ()) -> None:
@@ -180,14 +181,16 @@ def find_unknown_tags(file: SentenceFile, schema: TaggingSchema, *, ignore: bool
     ]
     if not found:
         return []
-    sentence_, word = found[0]
-    tag = (file.sentences[sentence_].tags or [])[word]
-    where, what = file.place(sentence_, word), f"{len(found)} sentences have tags that training has not seen, the first"
+    first, word = found[0]
+    tag = (file.sentences[first].tags or [])[word]
+    what = f"sentences have tags that training has not seen, the first {tag!r}"
     if not ignore:
-        raise UserError(f"{what} {tag!r}", where=where, fix="correct them, or pass --unknown_labels ignore")
+        fix = "correct them, or pass --unknown_labels ignore"
+        raise UserError(f"{len(found)} {what}", where=file.place(first, word), fix=fix)
     for i, _ in found:
         file.sentences[i].scored = False
-    return [f"{where}: {what} {tag!r}; they are not scored"]
+    line = file.sentences[first].line(word)
+    return [Finding("unknown_tags", file.source, len(found), f"{what}; they are not scored", line=line)]
 
 
 def _place_of(file: SentenceFile, tag: str) -> str:

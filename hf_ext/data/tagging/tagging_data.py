@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.features import limit_length, make_features
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.features import CUT_COLUMN, REPLACED_COLUMN, TaggingEncoder
@@ -224,17 +225,20 @@ def note_windows(features: datasets.Dataset, file: SentenceFile, max_length: int
     owners = features["sentence"][:]
     windows = Counter(owners)
     longer = [sentence for sentence, count in windows.items() if count > 1]
-    notes = []
+    notes: list[str] = []
     if longer:
         most = max(windows.values())
-        what = f"{len(longer)} of {len(file.sentences)} sentences are longer than {max_length} tokens and were split"
-        notes.append(f"{file.source}: {what} into windows that overlap by {overlap}, the longest into {most}")
-    for column, what in (
-        (CUT_COLUMN, f"words are longer than {max_length} tokens; the end of each was cut off"),
-        (REPLACED_COLUMN, "words have no token (blank, or invisible characters); the unknown token stands for them"),
+        what = f"sentences are longer than {max_length} tokens and were split into windows that overlap by {overlap}"
+        what += f", the longest into {most}"
+        notes.append(Finding("long_sentences", file.source, len(longer), what, total=len(file.sentences)))
+    blank = "words have no token (blank, or invisible characters); the unknown token stands for them"
+    for check, column, what in (
+        ("cut_words", CUT_COLUMN, f"words are longer than {max_length} tokens; the end of each was cut off"),
+        ("words_without_token", REPLACED_COLUMN, blank),
     ):
         counts = features[column][:]
         if any(counts):
             first = file.sentences[next(owner for owner, count in zip(owners, counts, strict=True) if count)]
-            notes.append(f"{file.source}:{first.line()}: {sum(counts)} {what} (this is the first sentence)")
+            what += " (this is the first sentence)"
+            notes.append(Finding(check, file.source, sum(counts), what, line=first.line()))
     return notes

@@ -9,6 +9,7 @@ from typing import Any
 
 import datasets
 
+from hf_ext.data.checks.findings import Finding
 from hf_ext.data.labels import Label, is_known
 from hf_ext.data.rows import LINE_COLUMN
 from hf_ext.errors import UserError
@@ -22,7 +23,8 @@ def find_labelled(labels: Sequence[Label | None], lines: Sequence[int], source: 
     if not dropped:
         return kept, []
     first = next(lines[i] for i, label in enumerate(labels) if label is None)
-    return kept, [f"{source}:{first}: {dropped} rows without a label left out (this is the first)"]
+    what = "rows without a label left out (this is the first)"
+    return kept, [Finding("unlabelled_rows", source, dropped, what, line=first)]
 
 
 def check_targets(labels: Sequence[Label | None], lines: Sequence[int], source: str, column: str) -> None:
@@ -70,13 +72,13 @@ def find_unknown_labels(
         return set(), []
     label = labels[unknown[0]]
     name = label if isinstance(label, str) else next(n for n in label or [] if n not in schema.names)
-    what = f"{len(unknown)} rows have labels that training has not seen, the first {name!r}"
+    what, first = f"rows have labels that training has not seen, the first {name!r}", lines[unknown[0]]
     if not ignore:
         numbers = " (names of numbered labels: --label_file)" if name.isdigit() else ""
-        raise UserError(
-            what, where=f"{source}:{lines[unknown[0]]}", fix=f"correct them, or pass --unknown_labels ignore{numbers}"
-        )
-    return set(unknown), [f"{source}:{lines[unknown[0]]}: {what}; they are not scored"]
+        fix = f"correct them, or pass --unknown_labels ignore{numbers}"
+        raise UserError(f"{len(unknown)} {what}", where=f"{source}:{first}", fix=fix)
+    what += "; they are not scored"
+    return set(unknown), [Finding("unknown_labels", source, len(unknown), what, line=first)]
 
 
 def check_numbers(rows: Mapping[str, Sequence[Any]], names: Iterable[str], lines: Sequence[int], source: str) -> None:
@@ -154,23 +156,26 @@ def note_unused_delimiter(cells: Sequence[Any], delimiter: str | None, source: s
 def note_repeated_ids(ids: Sequence[str], source: str) -> list[str]:
     """Count the ids that name more than one row."""
     repeated = [name for name, count in Counter(ids).items() if count > 1]
-    return [f"{source}: {len(repeated)} ids name several rows, the first {repeated[0]!r}"] if repeated else []
+    what = f"ids name several rows, the first {repeated[0]!r}" if repeated else ""
+    return [Finding("repeated_ids", source, len(repeated), what)] if repeated else []
 
 
 def note_empty_texts(texts: Sequence[str], lines: Sequence[int], source: str) -> list[str]:
     """Count rows whose text is blank; they stay."""
     empty = [i for i, text in enumerate(texts) if not text.strip()]
-    return [f"{source}:{lines[empty[0]]}: {len(empty)} rows with an empty text (this is the first)"] if empty else []
+    what = "rows with an empty text (this is the first)"
+    return [Finding("empty_texts", source, len(empty), what, line=lines[empty[0]])] if empty else []
 
 
 def note_unseen_categories(rows: Mapping[str, Sequence[Any]], schema: TabularSchema, source: str) -> list[str]:
     """Count, for each categorical column, the rows whose category shares the unknown bucket."""
-    notes = []
+    notes: list[str] = []
     for column in schema.categorical:
         known = set(column.categories)
         unseen = [cell for cell in rows[column.name] if cell not in known]
         if unseen:
-            notes.append(f"{source}: {len(unseen)} rows with an unknown {column.name!r}, e.g. {unseen[0]!r}")
+            what = f"rows with an unknown {column.name!r}, e.g. {unseen[0]!r}"
+            notes.append(Finding("unseen_categories", source, len(unseen), what))
     return notes
 
 
@@ -178,7 +183,8 @@ def note_leaks(train: Iterable[object], other: Sequence[object], source: str) ->
     """Count rows whose text also occurs in training: their score is too good."""
     seen = set(train)
     count = sum(text in seen for text in other)
-    return [f"{source}: {count} of {len(other)} texts also occur in the training rows"] if count else []
+    what = "texts also occur in the training rows"
+    return [Finding("seen_in_training", source, count, what, total=len(other))] if count else []
 
 
 def note_odd_labels(labels: Sequence[Label], schema: LabelSchema, source: str) -> list[str]:
