@@ -235,6 +235,7 @@ def build_collator(
         probability=flags.mlm_probability,
         seed=args.data_seed if args.data_seed is not None else args.seed,
         max_span_length=flags.max_span_length,
+        span_probability=flags.span_probability,
         isolate_documents=isolates,
         position_offset=first_position(model),
         pad_to_multiple_of=8 if args.fp16 or args.bf16 else None,

@@ -13,6 +13,8 @@ from typing import BinaryIO, cast
 from hf_ext.errors import UserError
 
 CHUNK = 1 << 20  # bytes read at a time
+CONTROLS = bytes({*range(32)} - {*b"\t\n\f\r"})
+MOST_CONTROLS = 0.01  # of the bytes of a text; UTF-16 read as GB18030 has far more
 
 
 class TextFile:
@@ -59,7 +61,8 @@ def detect_encoding(path: Path) -> str:
     """Name the encoding of a text file by decoding all of it.
 
     Raises:
-        UserError: If no encoding fits, naming line and byte of the first fault, or if the file cannot be unpacked.
+        UserError: If no encoding fits, naming line and byte of the first fault, if the file cannot be unpacked, or if
+            only GB18030 fits and the outcome is no text.
     """
     try:
         with open_bytes(path) as stream:
@@ -72,11 +75,24 @@ def detect_encoding(path: Path) -> str:
         if fault is None:
             return "utf-8-sig" if encoding == "utf-8" else encoding  # drops a byte order mark
         if encoding == "utf-8" and _first_fault(path, "gb18030") is None:
+            _check_controls(path)
             return "gb18030"
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot be read ({error})", where=str(path), fix="check the file") from None
     offset, line = fault
     raise UserError(f"byte {offset} is not {codec}", where=f"{path}:{line}", fix="save the file as UTF-8")
+
+
+def _check_controls(path: Path) -> None:
+    """Refuse what decodes by chance: of almost any even number of bytes GB18030 makes some Chinese characters."""
+    size = controls = 0
+    with open_bytes(path) as stream:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            controls += len(chunk) - len(chunk.translate(None, CONTROLS))
+    if controls > MOST_CONTROLS * size:
+        what = f"{controls:,} of {size:,} bytes are control characters, as in UTF-16 without a byte order mark"
+        raise UserError(what, where=str(path), fix="save the file as UTF-8")
 
 
 def _first_fault(path: Path, encoding: str) -> tuple[int, int] | None:

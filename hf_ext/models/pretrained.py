@@ -66,13 +66,16 @@ def load_weights(model_class: Any, arguments: CheckpointArguments, config: PreTr
     Raises:
         ValueError: In one line, if the weights cannot be read, are not all of the encoder's, or differ in size.
     """
-    return load_and_compare(model_class, arguments, config)[0]
+    model, fresh = load_and_compare(model_class, arguments, config)
+    if fresh:
+        logger.info("%d weights start fresh: %s", len(fresh), ", ".join(fresh))
+    return model
 
 
 def load_and_compare(
     model_class: Any, arguments: CheckpointArguments, config: PreTrainedConfig
 ) -> tuple[PreTrainedModel, list[str]]:
-    """Load weights as ``load_weights`` does, and give the names of those that start fresh beside the model."""
+    """Load weights as ``load_weights`` does, and give the names of those that start fresh instead of logging them."""
     name = arguments.model_name_or_path
     options = _hub_arguments(arguments)
     if arguments.attn_implementation:
@@ -202,10 +205,7 @@ def _check_loaded(model: PreTrainedModel, info: Mapping[str, Any], arguments: Ch
             f"{key} has shape {saved} in {arguments.model_name_or_path!r}, but this run needs {wanted}; "
             "--ignore_mismatched_sizes starts it fresh."
         )
-    fresh = sorted({*info["missing_keys"], *mismatched})
-    if fresh:
-        logger.info("%d weights start fresh: %s", len(fresh), ", ".join(fresh))
-    return fresh
+    return sorted({*info["missing_keys"], *mismatched})
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from .checkpoint_arguments import CheckpointArguments
 
+LARGEST_MULTIPLE = 4096  # no device asks for more
+
 
 @dataclass
 class PretrainingModelArguments(CheckpointArguments):
@@ -51,5 +53,7 @@ class PretrainingModelArguments(CheckpointArguments):
             raise ValueError(f"--train_new_rows_steps is a number of steps, got {self.train_new_rows_steps}.")
         if self.train_new_rows_steps and not self.add_tokens:
             raise ValueError("--train_new_rows_steps trains the rows of new tokens, so it needs --add_tokens.")
-        if self.pad_vocab_to_multiple_of is not None and self.pad_vocab_to_multiple_of < 1:
-            raise ValueError(f"--pad_vocab_to_multiple_of must be at least 1, got {self.pad_vocab_to_multiple_of}.")
+        if self.pad_vocab_to_multiple_of is not None and not 1 <= self.pad_vocab_to_multiple_of <= LARGEST_MULTIPLE:
+            raise ValueError(
+                f"--pad_vocab_to_multiple_of must be from 1 to {LARGEST_MULTIPLE}, got {self.pad_vocab_to_multiple_of}."
+            )

@@ -159,17 +159,24 @@ def _build(auto: Any, arguments: PretrainingModelArguments, config: PreTrainedCo
 
 
 def _complete(model: PreTrainedModel, fresh: Iterable[str], name: str) -> list[str]:
-    """Start the heads that a checkpoint lacks, and say so."""
+    """Start the heads that a checkpoint lacks, and say so in a line for each."""
     encoder, of_pairs = f"{model.base_model_prefix}.", f"{SENTENCE_HEADS.get(model.config.model_type)}."
-    lacking = [weight for weight in fresh if not weight.startswith(encoder)]
+    lacking = {weight for weight in fresh if not weight.startswith(encoder)}
+    pair_head = {weight for weight in lacking if weight.startswith(of_pairs)}
+    masked_head = lacking - pair_head
     notes = []
-    if not all(weight.startswith(of_pairs) for weight in lacking):
+    if masked_head:
+        own = {weight for weight, _ in model.named_parameters() if not weight.startswith((encoder, of_pairs))}
         model.config.tie_word_embeddings = True
         model.tie_weights()
-        notes.append(
-            f"{name!r} has no head for masked tokens: it gets one, whose decoder is tied to the token embeddings."
-        )
-    if any(weight.startswith(of_pairs) for weight in lacking):
+        if own <= masked_head:
+            head = (
+                f"{name!r} has no head for masked tokens: it gets one, whose decoder is tied to the token embeddings."
+            )
+        else:
+            head = f"the head for masked tokens of {name!r} lacks {', '.join(sorted(masked_head))}, which start fresh."
+        notes.append(head)
+    if pair_head:
         notes.append(f"{name!r} has no head for sentence pairs: it gets a fresh one.")
     return notes
 

@@ -23,6 +23,17 @@ def test_utf16_is_read_in_both_byte_orders(tmp_path, bom, codec):
     assert cells(write(tmp_path / "a.csv", bom + TABLE.encode(codec))) == ROWS
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_not_taken_for_gb18030(tmp_path, codec):
+    path = write(tmp_path / "a.txt", ("我们喜欢在北京附近散步。\n" * 20).encode(codec))
+    path.read_bytes().decode("gb18030")  # it would decode
+    fails(path, "", "control characters", "UTF-16 without a byte order mark")
+
+
+def test_a_stray_control_character_leaves_gb18030_a_text(tmp_path):
+    assert detect_encoding(write(tmp_path / "a.txt", (TABLE * 10 + "\x1a").encode("gb18030"))) == "gb18030"
+
+
 def test_gb18030_is_said_and_utf8_is_not(tmp_path):
     assert TextFile(write(tmp_path / "a.csv", TABLE.encode("gb18030"))).notes == [
         f"{tmp_path / 'a.csv'}: read as gb18030"

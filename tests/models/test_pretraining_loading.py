@@ -50,12 +50,14 @@ def test_a_checkpoint_with_a_head_is_loaded_as_it_is(family, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_encoder_without_a_head_gets_one_tied_to_its_embeddings_said_in_one_line(family, tmp_path):
+def test_an_encoder_without_a_head_gets_one_tied_to_its_embeddings_said_in_one_line(family, tmp_path, caplog):
     # tie_word_embeddings is False in the configs of some encoders, which never had a decoder
     encoder = AutoModel.from_config(AutoConfig.for_model(family, **FAMILIES[family], tie_word_embeddings=False))
     encoder.save_pretrained(tmp_path)
     notes = []
-    model = load(model_name_or_path=str(tmp_path), notes=notes)
+    with caplog.at_level(logging.INFO, logger="hf_ext"):
+        model = load(model_name_or_path=str(tmp_path), notes=notes)
+    assert not caplog.records
     assert notes == [
         f"{str(tmp_path)!r} has no head for masked tokens: it gets one, whose decoder is tied to the token embeddings."
     ]
@@ -69,6 +71,18 @@ def test_an_encoder_without_a_head_gets_one_tied_to_its_embeddings_said_in_one_l
     again = load(model_name_or_path=str(tmp_path / "saved"), notes=notes)
     assert len(notes) == 1  # the saved one has a head
     assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in again.state_dict().items())
+
+
+def test_a_head_that_lacks_some_of_its_weights_is_said_by_their_names(tmp_path):
+    saved = build_masked_model("bert")
+    weights = {
+        name: value for name, value in saved.state_dict().items() if "LayerNorm" not in name or "cls" not in name
+    }
+    saved.save_pretrained(tmp_path, state_dict=weights)
+    notes = []
+    load(model_name_or_path=str(tmp_path), notes=notes)
+    names = "cls.predictions.transform.LayerNorm.bias, cls.predictions.transform.LayerNorm.weight"
+    assert notes == [f"the head for masked tokens of {str(tmp_path)!r} lacks {names}, which start fresh."]
 
 
 def test_transformers_says_nothing_of_a_damaged_file_where_only_the_head_is_missing(tmp_path, caplog):
@@ -212,7 +226,8 @@ def test_a_model_that_reads_from_left_to_right_is_refused(tmp_path):
         ),
         ({"train_new_rows_steps": -1}, "number of steps"),
         ({"train_new_rows_steps": 5}, "needs --add_tokens"),
-        ({"pad_vocab_to_multiple_of": 0}, "at least 1"),
+        ({"pad_vocab_to_multiple_of": 0}, "from 1 to 4096"),
+        ({"pad_vocab_to_multiple_of": 10**9}, "from 1 to 4096"),
         ({"freeze_encoder": "half"}, "--freeze_encoder"),
     ],
 )

@@ -85,6 +85,11 @@ def test_whatever_has_one_entry_a_row_is_doubled(rdrop):
     assert batch["labels"].tolist() == [1, 2]
 
 
+def test_flat_indices_of_masked_tokens_are_left_to_the_labels(rdrop):
+    batch = {"input_ids": torch.zeros(2, 3), "masked_positions": torch.tensor([1, 5])}  # as many as rows, by chance
+    assert set(rdrop.double(batch, None)[0]) == {"input_ids"}
+
+
 def test_evaluation_and_plain_arguments_know_nothing_of_it(arguments, rows, tmp_path):
     plain = TrainingArguments(str(tmp_path), use_cpu=True, disable_tqdm=True, per_device_eval_batch_size=5)
     assert ExtTrainer(tiny_bert(), plain).rdrop is None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_ext.data.arguments import split_names
+from hf_ext.data.pretraining.segmenters import SEGMENTERS
+from hf_ext.errors import did_you_mean
 
 BOUNDARIES = ("auto", "line", "empty_line", "section")
 MASKINGS = ("token", "whole_word", "span")
 PACKINGS = ("best_fit", "concat", "none")
 SENTENCE_PAIRS = ("none", "next_sentence", "sentence_order")
+LONGEST_SPAN = 10_000  # words
 
 
 @dataclass
@@ -100,6 +103,12 @@ class PretrainingDataArguments:
         metadata={"help": "What is masked together: a token, a whole word, or a span.", "choices": list(MASKINGS)},
     )
     max_span_length: int = field(default=10, metadata={"help": "Longest span in words, with --masking span."})
+    span_probability: float = field(
+        default=0.2,
+        metadata={
+            "help": "Probability that a span ends after a word, with --masking span: spans get longer below 0.2."
+        },
+    )
     segmenter: str = field(
         default="auto",
         metadata={
@@ -117,15 +126,14 @@ class PretrainingDataArguments:
     max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
 
     def __post_init__(self) -> None:
-        if not 0 < self.mlm_probability < 1:
-            raise ValueError(f"--mlm_probability is a share between 0 and 1, got {self.mlm_probability}.")
+        for name in ("mlm_probability", "span_probability"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"--{name} is above 0 and below 1, got {getattr(self, name)}.")
         if not 0 <= self.validation_split_percentage < 100:
             raise ValueError(
                 f"--validation_split_percentage is between 0 and 100, got {self.validation_split_percentage}."
             )
-        for name in ("max_seq_length", "max_span_length", "shuffle_buffer_size", "max_train_samples"):
-            self._check_positive(name)
-        self._check_positive("max_eval_samples")
+        self._check_counts()
         for name, known in (
             ("document_boundary", BOUNDARIES),
             ("packing", PACKINGS),
@@ -134,8 +142,9 @@ class PretrainingDataArguments:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"--{name} {getattr(self, name)!r} is not one of {', '.join(known)}.")
+        self._check_segmenter()
         if self.line_by_line:
-            self.document_boundary, self.packing = "line", "none"
+            self._settle_lines()
         if self.streaming and self.has_sentence_pairs:
             raise ValueError("--sentence_pairs draws from all documents; leave out --streaming.")
         if self.streaming and self.drop_duplicates:
@@ -157,10 +166,28 @@ class PretrainingDataArguments:
         """The weights of the sources, none for rows as they come."""
         return [float(weight) for weight in split_names(self.data_weights)]
 
-    def _check_positive(self, name: str) -> None:
-        count = getattr(self, name)
-        if count is not None and count < 1:
-            raise ValueError(f"--{name} must be at least 1, got {count}.")
+    def _check_counts(self) -> None:
+        counts = ("max_seq_length", "max_span_length", "shuffle_buffer_size", "preprocessing_num_workers")
+        for name in (*counts, "max_train_samples", "max_eval_samples"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"--{name} must be at least 1, got {count}.")
+        if self.max_span_length > LONGEST_SPAN:
+            raise ValueError(f"--max_span_length is at most {LONGEST_SPAN} words, got {self.max_span_length}.")
+        if not 0 <= self.split_seed < 2**32:
+            raise ValueError(f"--split_seed must be from 0 to 2**32 - 1, got {self.split_seed}.")
+
+    def _check_segmenter(self) -> None:
+        known = ("auto", *SEGMENTERS, "none")
+        if self.segmenter not in known:
+            fix = did_you_mean(self.segmenter, known)
+            raise ValueError(f"--segmenter {self.segmenter!r}: there is no such segmenter – {fix}")
+
+    def _settle_lines(self) -> None:
+        for name, value, unset in (("document_boundary", "line", "auto"), ("packing", "none", "best_fit")):
+            if getattr(self, name) not in (value, unset):
+                raise ValueError(f"--line_by_line means --{name} {value}; leave one of the two out.")
+            setattr(self, name, value)
 
     def _check_weights(self) -> None:
         try:

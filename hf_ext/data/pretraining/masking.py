@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -162,10 +163,11 @@ def _breaks(maskable: Grid) -> Grid:
 
 
 def _draw_span_lengths(keys: Keys, most: int, max_span_length: int, span_probability: float) -> Numbers:
-    weights = span_probability * (1.0 - span_probability) ** np.arange(max_span_length)
-    reached = np.cumsum(weights / weights.sum())[:-1]
-    drawn = draw(keys[:, None], np.arange(most)[None], purpose=SPAN_LENGTH)
-    return np.searchsorted(reached, unit_interval(drawn), side="right") + 1
+    drawn = unit_interval(draw(keys[:, None], np.arange(most)[None], purpose=SPAN_LENGTH))  # (B, W)
+    ends = math.log1p(-span_probability)  # log of the probability that a span goes on after a word
+    within = -math.expm1(ends * max_span_length)  # the probability of no more than that many words
+    lengths = np.log1p(-within * drawn) / ends  # the geometric distribution function, inverted
+    return np.minimum(lengths.astype(np.int64) + 1, max_span_length)
 
 
 MASKINGS: dict[str, Callable[..., Units]] = {

@@ -15,7 +15,7 @@ from hf_ext.training.losses.item_loss import read_logits
 from hf_ext.training.losses.problem_types import problem_type_of
 from hf_ext.training.losses.row_count import NUM_ROWS
 from hf_ext.training.losses.scale import LossScale, bare_model
-from hf_ext.training.watch.batch_rows import count_rows
+from hf_ext.training.watch.batch_rows import FLAT_INDICES, count_rows
 
 
 class RDrop:
@@ -55,7 +55,7 @@ class RDrop:
     ) -> tuple[dict[str, Any], Tensor | int | None]:
         """Give the batch with all its rows once more below, and the number of items twice."""
         rows = count_rows(inputs)
-        doubled = {name: _twice(value, rows) for name, value in inputs.items()}
+        doubled = {name: _twice(value, rows) for name, value in inputs.items() if name != FLAT_INDICES}
         if NUM_ROWS in doubled:
             doubled[NUM_ROWS] = 2 * inputs[NUM_ROWS]
         return doubled, None if num_items_in_batch is None else 2 * num_items_in_batch

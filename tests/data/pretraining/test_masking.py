@@ -192,6 +192,13 @@ def test_spans_are_as_long_as_those_of_spanbert():
     assert np.abs(shares - expected / expected.sum()).max() < 0.01
 
 
+def test_very_long_spans_cost_no_more_than_short_ones():
+    maskable, starts = np.ones((4, 512), dtype=bool), np.ones((4, 512), dtype=bool)
+    limits = {"max_span_length": 10**9, "span_probability": 1e-6}
+    anchors = mask_spans(maskable, starts, row_keys(0, 0, np.arange(4)), **limits).anchors.reshape(4, 512)
+    assert all(len(np.unique(row)) <= 2 for row in anchors)  # a million words in the mean
+
+
 def test_masked_words_stand_together_in_spans():
     maskable, starts = rows_of_words({1: 1.0}, rows=200, size=512)
 

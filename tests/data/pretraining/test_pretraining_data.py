@@ -251,7 +251,15 @@ def test_text_without_tokens_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"mlm_probability": 0.0}, "between 0 and 1"),
+        ({"mlm_probability": 0.0}, "above 0 and below 1"),
+        ({"span_probability": 1.0}, "--span_probability is above 0 and below 1"),
+        ({"max_span_length": 10**9}, "at most 10000 words"),
+        ({"preprocessing_num_workers": 0}, "--preprocessing_num_workers must be at least 1"),
+        ({"split_seed": -1}, "--split_seed must be from 0"),
+        ({"split_seed": 2**32}, "--split_seed must be from 0"),
+        ({"segmenter": "rjeba"}, "did you mean 'rjieba'"),
+        ({"line_by_line": True, "packing": "concat"}, "--line_by_line means --packing none"),
+        ({"line_by_line": True, "document_boundary": "section"}, "--line_by_line means --document_boundary line"),
         ({"validation_split_percentage": 100}, "between 0 and 100"),
         ({"max_seq_length": 0}, "at least 1"),
         ({"max_eval_samples": -1}, "at least 1"),
