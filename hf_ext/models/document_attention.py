@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from .positions import count_positions, first_position
+from .positions import first_position
+from .trial import evaluation, in_single_precision, make_texts
 
-SHORTEST = 9  # tokens of a document
 TOLERANCE = 1e-5  # in hidden states of float32
 LOCAL, GLOBAL = "sliding_attention", "full_attention"  # transformers' names of kinds of layers
 
@@ -33,11 +30,11 @@ def isolates_documents(model: PreTrainedModel) -> bool:
     Returns:
         Whether the hidden states are equal to 1e-5. False too if the model fails on such a row.
     """
-    tried = model if model.dtype in (torch.float32, torch.float64) else copy.deepcopy(model).float()
-    first, second = _make_documents(tried)
+    tried = in_single_precision(model)
+    first, second = make_texts(tried)
     documents = torch.tensor([0] * len(first) + [1] * len(second) + [2], device=tried.device)  # the last is padding
     positions = torch.cat([torch.arange(len(part), device=tried.device) for part in (first, second, first[:1])])
-    with _evaluation(tried):
+    with evaluation(tried):
         try:
             packed = _hidden_states(
                 tried,
@@ -83,17 +80,6 @@ def _split_mask(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return args, {**kwargs, "attention_mask": {GLOBAL: mask, LOCAL: mask & near}}
 
 
-def _make_documents(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
-    """Make two documents of random tokens, longer than any window of local attention that the model has."""
-    config = model.config.get_text_config()
-    window = int(getattr(config, "sliding_window", None) or 0)
-    length = min(max(SHORTEST, window + 2), count_positions(model) or window + SHORTEST)
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.vocab_size, (2 * length - 1,), generator=generator)
-    ids[ids == (config.pad_token_id or 0)] = config.vocab_size - 1  # padding would be left out when alone
-    return ids[:length].to(model.device), ids[length:].to(model.device)
-
-
 def _hidden_states(model: PreTrainedModel, **inputs: Tensor) -> Tensor:
     """Run the model and take the encoder's output: ``(1, T, H)``."""
     if "position_ids" in inputs and "position_ids" not in inspect.signature(model.forward).parameters:
@@ -105,16 +91,3 @@ def _hidden_states(model: PreTrainedModel, **inputs: Tensor) -> Tensor:
     finally:
         handle.remove()
     return seen[-1]
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode without gradients; each module gets its own mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
