@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hf_ext.models.masked_head import project_masked_only
 from hf_ext.models.positions import first_position
 from hf_ext.models.pretrained import load_config
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
-from hf_ext.models.pretraining_loading import load_pretraining_model
+from hf_ext.models.pretraining_loading import load_pretraining_model, make_scratch_config
 from hf_ext.models.vocabulary_rows import extend_embeddings
 from hf_ext.tokenization import build_tokenizer
 from hf_ext.tokenization.extension import add_tokens, read_token_list
@@ -82,7 +83,7 @@ def check_pretraining_flags(args: ExtTrainingArguments, data_args: PretrainingDa
 
 
 def check_model(arguments: PretrainingModelArguments) -> None:
-    """Refuse a model that cannot be read or is not said, before hours of text are read.
+    """Refuse a model, or a list of new tokens, that cannot be read or is not said, before hours of text are read.
 
     Raises:
         UserError: In one line.
@@ -94,10 +95,15 @@ def check_model(arguments: PretrainingModelArguments) -> None:
             raise UserError(
                 "no model is named", fix="pass --model_name_or_path, or from scratch --model_type, e.g. bert"
             )
+        else:
+            make_scratch_config(arguments, vocab_size=1, pad_token_id=0)  # the vocabulary comes later
+        if arguments.add_tokens:
+            read_token_list(arguments.add_tokens)
     except UserError:
         raise
     except ValueError as error:
-        raise UserError(str(error), fix="check --model_name_or_path") from error
+        named = "model_type" if arguments.from_scratch else "model_name_or_path"
+        raise UserError(str(error), fix=f"check --{named}") from error
 
 
 def load_pretraining_tokenizer(arguments: PretrainingModelArguments, data: PretrainingData) -> PreTrainedTokenizerBase:
@@ -110,6 +116,8 @@ def load_pretraining_tokenizer(arguments: PretrainingModelArguments, data: Pretr
     name = arguments.tokenizer_name or arguments.model_name_or_path
     if name is not None:
         tokenizer = load_saved_tokenizer(arguments)
+        if arguments.tokenizer_name and arguments.model_name_or_path:
+            _compare_with_own(arguments, tokenizer)
     elif "train" in data.splits:
         tokenizer = build_tokenizer(data.training_texts())
     else:
@@ -120,6 +128,25 @@ def load_pretraining_tokenizer(arguments: PretrainingModelArguments, data: Pretr
             fix="name a model, or a --tokenizer_name, for masked language modelling",
         )
     return tokenizer
+
+
+def _compare_with_own(arguments: PretrainingModelArguments, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Say where the rows of a model would belong to other tokens than those that they were trained for."""
+    try:
+        own = load_saved_tokenizer(replace(arguments, tokenizer_name=None)).get_vocab()
+    except UserError:
+        return  # the model comes without one
+    ids = tokenizer.get_vocab()
+    moved = sum(ids.get(token) != number for token, number in own.items())
+    if moved:
+        logger.warning(
+            "%d of the %d tokens of %r have another id, or none, in %r: their rows go to other tokens. Keep the "
+            "model's own tokenizer and add words by --add_tokens, or train from scratch.",
+            moved,
+            len(own),
+            arguments.model_name_or_path,
+            arguments.tokenizer_name,
+        )
 
 
 def extend_tokenizer(arguments: PretrainingModelArguments, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:

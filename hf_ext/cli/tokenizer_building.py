@@ -40,7 +40,7 @@ def start_tokenizer_session() -> None:
 
 
 def check_tokenizer_folder(arguments: TokenizerArguments) -> None:
-    """Refuse a folder that cannot be written or that holds something already.
+    """Make the folder; refuse one that cannot be written or that holds something already.
 
     Raises:
         UserError: Unless ``--overwrite_output_dir`` allows the second.
@@ -56,6 +56,12 @@ def check_tokenizer_folder(arguments: TokenizerArguments) -> None:
             where=str(folder),
             fix="write into it with --overwrite_output_dir, or name another --output_dir",
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot be made ({error.strerror})", where=str(folder), fix="name another --output_dir"
+        ) from None
 
 
 def load_tokenizer(name: str, arguments: TokenizerArguments, *, flag: str) -> PreTrainedTokenizerBase:
@@ -99,6 +105,8 @@ def count_words(lines: TextLines, blueprint: Blueprint, arguments: TokenizerArgu
     budget = max(int(arguments.count_budget * blueprint.kind.budget_share), 1)
     counts = WordCounts(budget, seed=lines.arguments.seed)
     counts.count(cutter(line) for line in _with_bar(lines))
+    if not counts.words and counts.rate < 1:
+        raise UserError(f"--count_budget {arguments.count_budget} has no room for words", fix="raise it")
     if not counts.words:
         source = lines.arguments.train_file or lines.arguments.dataset_name
         raise UserError("no words in the text", where=source, fix="check the text column and the normalisation")

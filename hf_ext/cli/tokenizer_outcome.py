@@ -33,6 +33,9 @@ class TokenizerOutcome:
 
     Args:
         arguments: What was asked for.
+
+    Raises:
+        UserError: If the reference tokenizer cannot be loaded, which is said before anything is learned.
     """
 
     def __init__(self, arguments: TokenizerArguments) -> None:
@@ -40,6 +43,8 @@ class TokenizerOutcome:
         self.folder = Path(arguments.output_dir)
         self.started = time.monotonic()
         self.files: dict[str, Path] = {}
+        name = arguments.reference_tokenizer
+        self.reference = load_tokenizer(name, arguments, flag="reference_tokenizer") if name else None
 
     def merge(self, trained: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
         """Put new tokens into the tokenizer of ``--merge_into`` and list them; without the flag give the new one.
@@ -55,7 +60,6 @@ class TokenizerOutcome:
         before = len(old)
         merge_vocabulary(old, trained)
         logger.info("%d tokens joined the %d of %s.", len(old) - before, before, name)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.files["new tokens"] = self.folder / MERGED_FILE
         write_token_list(self.files["new tokens"], entries)
         return old
@@ -70,10 +74,9 @@ class TokenizerOutcome:
                 "The text gives %d tokens, --vocab_size asks for %d.", len(tokenizer), self.arguments.vocab_size
             )
         measured = {"new": measure(tokenizer, lines.held_out)}
-        for flag in ("reference_tokenizer", "merge_into", "from_tokenizer"):
-            name = getattr(self.arguments, flag)
-            if name and (flag == "reference_tokenizer" or not self.arguments.reference_tokenizer):
-                measured["reference"] = measure(load_tokenizer(name, self.arguments, flag=flag), lines.held_out)
+        reference = self.reference or self._old_tokenizer()
+        if reference is not None:
+            measured["reference"] = measure(reference, lines.held_out)
         for note in lines.notes:
             logger.info(note)
         report: dict[str, dict[str, Any]] = {name: figures.to_json() for name, figures in measured.items()}
@@ -90,6 +93,14 @@ class TokenizerOutcome:
         self.files["report"].write_text(text + "\n", encoding="utf-8")
         sys.stdout.write(self._table(measured, lines))
         return report
+
+    def _old_tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """Load the tokenizer of ``--merge_into`` or ``--from_tokenizer`` as it was."""
+        for flag in ("merge_into", "from_tokenizer"):
+            name = getattr(self.arguments, flag)
+            if name:
+                return load_tokenizer(name, self.arguments, flag=flag)
+        return None
 
     def _table(self, measured: dict[str, TokenizerMeasures], lines: TextLines) -> str:
         rows = [["", *SHOWN, "round_trip"]]

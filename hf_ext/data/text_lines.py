@@ -6,9 +6,10 @@ import hashlib
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hf_ext.data.arguments import split_names
-from hf_ext.data.pretraining.corpus_files import find_sources
+from hf_ext.data.pretraining.corpus_files import find_sources, list_files
 from hf_ext.data.pretraining.documents import DocumentReader
 from hf_ext.data.text_lines_arguments import TextLinesArguments
 from hf_ext.errors import UserError, did_you_mean
@@ -44,28 +45,35 @@ class TextLines:
             UserError: If a file cannot be read, a column is missing, or there is no text.
         """
         asked = self.arguments
+        if asked.validation_file:
+            self._hold_out_validation_text()
         lines = self._split(self._read("train_file"))
         if asked.max_lines is not None:
             lines = iter(draw_lines(lines, asked.max_lines, seed=asked.seed))
         first = next(lines, None)
         if first is None:
-            if not self.held_out:
+            if not self.held_out or asked.validation_file:
                 raise UserError("no text", where=asked.train_file or asked.dataset_name, fix="check the source")
             self.notes.append("the text is one line: the tokenizer is measured on what it has learned from")
             first = self.held_out[0]
         yield first
         yield from lines
-        if asked.validation_file:
-            self.held_out = draw_lines(self._read("validation_file"), asked.max_eval_lines, seed=asked.seed)
-        elif not self.held_out:
+        if not self.held_out:
             self.held_out = [first]
             self.notes.append("too few lines to hold some out: the tokenizer is measured on one that it has seen")
+
+    def _hold_out_validation_text(self) -> None:
+        """Read it first: it is small, and a mistake in it is better said before the corpus is read."""
+        asked = self.arguments
+        self.held_out = draw_lines(self._read("validation_file"), asked.max_eval_lines, seed=asked.seed)
+        if not self.held_out:
+            raise UserError("no text", where=asked.validation_file, fix="check --validation_file")
 
     def _split(self, lines: Iterable[str]) -> Iterator[str]:
         """Pass on the lines to learn from and keep a random sample of the others."""
         asked = self.arguments
         if asked.validation_file:
-            yield from lines
+            yield from self._watch(lines, set(self.held_out))
             return
         share = asked.validation_split_percentage / 100
         sample = _Reservoir(asked.max_eval_lines, asked.seed)
@@ -76,18 +84,33 @@ class TextLines:
                 yield line
         self.held_out = sample.held
 
+    def _watch(self, lines: Iterable[str], measured: set[str]) -> Iterator[str]:
+        """Pass on all lines; note how many of those to measure on are among them."""
+        seen = set()
+        for line in lines:
+            if line in measured:
+                seen.add(line)
+            yield line
+        if seen:
+            self.notes.append(f"{len(seen)} of {len(measured)} lines to measure on occur in the training text too")
+
     def _read(self, flag: str) -> Iterator[str]:
         asked, entries = self.arguments, getattr(self.arguments, flag)
         if asked.dataset_name and entries is None:
             yield from self._read_hub()
             return
+        sources = find_sources(entries, flag=flag, without=self._validation_files() if flag == "train_file" else ())
         for column in self._columns:
             reader = DocumentReader("line", column, asked.delimiter, asked.quoting)
-            for source in find_sources(entries, flag=flag):
+            for source in sources:
                 for path in source.files:
                     for document in reader.read(path):
                         yield from _lines(document.text)
             self.notes += [note for note in reader.notes if note not in self.notes]
+
+    def _validation_files(self) -> list[Path]:
+        entries = self.arguments.validation_file
+        return list_files(find_sources(entries, flag="validation_file")) if entries else []
 
     @property
     def _columns(self) -> Sequence[str | None]:

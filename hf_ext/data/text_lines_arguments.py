@@ -55,5 +55,9 @@ class TextLinesArguments:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ValueError(f"--{name} must be at least 1, got {count}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"--seed must be from 0 to 2**32 - 1, got {self.seed}.")
         if not self.dataset_name and not self.train_file:
             raise ValueError("there is no text to learn from; pass --train_file or --dataset_name.")
+        if self.dataset_name and self.train_file:
+            raise ValueError("--dataset_name and --train_file both name the text; leave one of them out.")

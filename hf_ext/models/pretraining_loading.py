@@ -59,7 +59,7 @@ def load_pretraining_model(
             lacks weights of the encoder, or the family has no such head.
     """
     found = load_config(arguments) if not arguments.from_scratch else None
-    config = found or _scratch_config(arguments, vocab_size, pad_token_id)
+    config = found or make_scratch_config(arguments, vocab_size, pad_token_id)
     if found is not None and arguments.model_type:
         check_family(arguments, found, arguments.model_type)
     _check_heads(config, sentence_pairs=sentence_pairs)
@@ -72,8 +72,17 @@ def load_pretraining_model(
     return model
 
 
-def _scratch_config(arguments: PretrainingModelArguments, vocab_size: int, pad_token_id: int) -> PreTrainedConfig:
-    """Make the configuration of a model from scratch."""
+def make_scratch_config(arguments: PretrainingModelArguments, vocab_size: int, pad_token_id: int) -> PreTrainedConfig:
+    """Make the configuration of a model from scratch.
+
+    Args:
+        arguments: The flags.
+        vocab_size: Tokens of the tokenizer.
+        pad_token_id: Its padding id.
+
+    Raises:
+        ValueError: In one line, if there is no such family or a setting does not fit.
+    """
     if arguments.config_name:
         config = read_config(arguments, arguments.config_name)
         if arguments.model_type:

@@ -8,6 +8,8 @@ from hf_ext.errors import did_you_mean
 from hf_ext.tokenization.kinds import KINDS
 from hf_ext.tokenization.text_cutting import NORMALIZATIONS
 
+LARGEST_VOCABULARY = 10_000_000  # tokens
+
 
 @dataclass
 class TokenizerArguments:
@@ -103,10 +105,15 @@ class TokenizerArguments:
         for name in ("vocab_size", "min_frequency", "model_max_length", "count_budget"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}.")
+        if self.vocab_size > LARGEST_VOCABULARY:
+            raise ValueError(f"--vocab_size is at most {LARGEST_VOCABULARY:,}, got {self.vocab_size:,}.")
         if not 0 < self.character_coverage <= 1:
             raise ValueError(f"--character_coverage is above 0 and at most 1, got {self.character_coverage}.")
         if self.from_tokenizer and self.merge_into:
             raise ValueError("--merge_into learns with the settings of the old tokenizer; leave out --from_tokenizer.")
+        for token in self.special_tokens:
+            if token.split() != [token]:
+                raise ValueError(f"a special token is written without blanks, got {token!r}.")
         if len(set(self.special_tokens)) < len(self.special_tokens):
             raise ValueError(f"special tokens must differ, got {', '.join(self.special_tokens)}.")
 

@@ -26,6 +26,8 @@ UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 
+MARKS = ("##", "Ġ", "▁")  # what tokens inside of words, or after a blank, begin with, by kind of tokenizer
+
 
 def add_tokens(
     tokenizer: PreTrainedTokenizerBase, entries: Iterable[AddedEntry], *, use_descriptions: bool = True
@@ -50,6 +52,8 @@ def add_tokens(
         UserError: If an entry is spelled as a vocabulary would that this tokenizer does not have.
     """
     backend = _backend(tokenizer)
+    entries = list(entries)
+    _check_spelling(tokenizer, entries)
     vocabulary = open_vocabulary(backend)
     unknown = tokenizer.unk_token_id
     new: dict[str, list[int]] = {}
@@ -113,6 +117,15 @@ def open_to(backend: Tokenizer, form: str) -> bool:
     """Tell whether a BPE model can put a form together: it knows all of its characters."""
     values = "".join(token.value for token in backend.model.tokenize(form))
     return values == form
+
+
+def _check_spelling(tokenizer: PreTrainedTokenizerBase, entries: Iterable[AddedEntry]) -> None:
+    """Refuse tokens that are spelled as another kind of tokenizer does, which would never be found in a text."""
+    for mark in MARKS:
+        marked = next((entry.token for entry in entries if entry.as_written and entry.token.startswith(mark)), None)
+        if marked is not None and not any(token.startswith(mark) for token in tokenizer.get_vocab()):
+            what = f"{marked!r} is spelled for another kind of tokenizer: none of the tokens begins with {mark!r}"
+            raise UserError(what, fix="merge into the tokenizer of the model that is trained")
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

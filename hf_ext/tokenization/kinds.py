@@ -253,6 +253,7 @@ class CharacterKind(TokenizerKind):
 
     def learn(self, counts: WordCounts, request: VocabularyRequest) -> models.Model:
         """Take the most frequent characters."""
+        _check_room(request, len(cover(counts, request)))
         frequent = sorted(counts.characters.items(), key=lambda item: (-item[1], item[0]))
         return _table([character for character, number in frequent if number >= request.min_frequency], request)
 
@@ -299,6 +300,11 @@ def _renumber(vocabulary: dict[str, int], request: VocabularyRequest) -> dict[st
 def _table(tokens: Sequence[str], request: VocabularyRequest) -> models.Model:
     room = max(request.size - len(request.special_tokens), 0)
     kept = [token for token in tokens if token not in request.special_tokens][:room]
+    if not kept:
+        raise UserError(
+            f"no token beside the {len(request.special_tokens)} special ones",
+            fix="raise --vocab_size, or lower --min_frequency",
+        )
     return models.WordLevel(
         {token: i for i, token in enumerate([*request.special_tokens, *kept])}, unk_token=request.unknown
     )

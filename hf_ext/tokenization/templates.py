@@ -41,10 +41,15 @@ def uses_segments(pair: str | None) -> bool:
 
 def _check(flag: str, template: str, texts: str, special_ids: dict[str, int]) -> None:
     parts = [part if part in special_ids else part.rpartition(":")[0] or part for part in template.split()]
+    for part in template.split():
+        segment = part.rpartition(":")[2]
+        if ":" in part and part not in special_ids and not segment.isdigit():
+            raise UserError(f"--{flag} {template!r} has a segment {segment!r}", fix="write a number, as in $B:1")
     for part in parts:
         if not part.startswith("$") and part not in special_ids:
             known = ", ".join(special_ids)
             raise UserError(f"--{flag} {template!r} names {part!r}, no special token", fix=f"known: {known}")
     for text in texts:
-        if f"${text}" not in parts:
-            raise UserError(f"--{flag} {template!r} has no ${text}", fix=f"write ${text} where the text belongs")
+        if parts.count(f"${text}") != 1:
+            what = f"${text} twice" if f"${text}" in parts else f"no ${text}"
+            raise UserError(f"--{flag} {template!r} has {what}", fix=f"write ${text} where the text belongs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datasets
 import pytest
 from scripts.pretraining_files import chinese, make_tokenizer, write_rows
-from transformers import BertConfig, BertForMaskedLM, DebertaV2Config, DebertaV2ForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast, DebertaV2Config, DebertaV2ForMaskedLM
 
 from hf_ext.cli.pretraining_building import (
     build_callbacks,
@@ -13,6 +13,7 @@ from hf_ext.cli.pretraining_building import (
     check_model,
     check_tokens,
     extend_tokenizer,
+    load_pretraining_tokenizer,
     use_pretraining_demo,
 )
 from hf_ext.data.pretraining import PretrainingData, PretrainingDataArguments
@@ -43,11 +44,25 @@ def data(tmp_path):
     [
         ({}, "no model is named"),
         ({"model_name_or_path": "./none"}, "'./none' is not a folder here"),
+        ({"model_type": "bert", "add_tokens": "none.txt"}, "none.txt: no such file"),
+        ({"model_type": "brt"}, "--model_type brt: did you mean 'bert'"),
+        ({"model_type": "bert", "config_overrides": "hiden_size=8"}, "did you mean 'hidden_size'"),
     ],
 )
 def test_a_run_without_a_model_ends_before_text_is_read(flags, message):
     with pytest.raises(UserError, match=message):
         check_model(PretrainingModelArguments(**flags))
+
+
+def test_a_tokenizer_of_other_tokens_than_the_models_is_said(caplog, tmp_path):
+    own = make_tokenizer()
+    own.save_pretrained(tmp_path / "own")
+    other = BertTokenizerFast(vocab={token: len(own) - 1 - i for token, i in own.get_vocab().items()})
+    other.save_pretrained(tmp_path / "other")
+    for name, said in (("own", False), ("other", True)):
+        named = {"model_name_or_path": str(tmp_path / "own"), "tokenizer_name": str(tmp_path / name)}
+        load_pretraining_tokenizer(PretrainingModelArguments(**named), PretrainingData({}))
+        assert ("have another id, or none" in caplog.text) == said
 
 
 def test_the_demo_brings_a_small_model_unless_one_is_said(monkeypatch, tmp_path):

@@ -57,6 +57,20 @@ def test_named_validation_text_is_measured_on_and_everything_else_learned_from(c
     assert lines.held_out == ["one", "two"]
 
 
+def test_files_named_for_validation_are_left_out_of_a_folder_and_repeats_are_counted(corpus, tmp_path):
+    held = tmp_path / "held.txt"
+    held.write_text(f"{TEXTS[3]}\nmine\n", encoding="utf-8")
+    learned, lines = read(tmp_path, validation_file=str(held))
+    assert learned == TEXTS
+    assert lines.notes == ["1 of 2 lines to measure on occur in the training text too"]
+
+
+def test_validation_text_that_is_none_is_said_before_the_corpus_is_read(tmp_path):
+    (tmp_path / "held.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"held\.txt: no text – check --validation_file"):
+        read(tmp_path / "corpus_that_is_not_there.txt", validation_file=str(tmp_path / "held.txt"))
+
+
 def test_max_lines_draws_from_the_whole_text_in_its_order(corpus):
     learned, _ = read(corpus, max_lines=50)
     places = [TEXTS.index(line) for line in learned]

@@ -120,6 +120,14 @@ def test_a_segmenter_gives_tokens_of_whole_words(tmp_path):
         (("--cls_token", "[SEP]"), "special tokens must differ"),
         (("--normalization", "nfkcc"), "did you mean 'nfkc'"),
         (("--from_tokenizer", "a", "--merge_into", "b"), "leave out --from_tokenizer"),
+        (("--reference_tokenizer", "nowhere", "--train_file", "nothing.txt"), "check --reference_tokenizer"),
+        (("--dataset_name", "one/set"), "--dataset_name and --train_file both name the text"),
+        (("--seed", -1), "--seed must be from 0"),
+        (("--vocab_size", 10**20), "--vocab_size is at most 10,000,000"),
+        (("--count_budget", 1), "--count_budget 1 has no room for words – raise it"),
+        (("--mask_token", ""), "a special token is written without blanks, got ''"),
+        (("--additional_special_tokens", "[A],the b"), "without blanks, got 'the b'"),
+        (("--output_dir", "/proc/nowhere"), "/proc/nowhere: cannot be made"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line(flags, message, corpus, tmp_path, monkeypatch):

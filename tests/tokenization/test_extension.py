@@ -184,6 +184,13 @@ def test_vocabularies_of_different_kinds_are_not_merged(folders):
         merge_vocabulary(one, other)
 
 
+@pytest.mark.parametrize(("kind", "token"), [("wordpiece", "Ġblock"), ("byte_bpe", "##ing"), ("wordpiece", "▁block")])
+def test_a_spelling_of_another_kind_of_tokenizer_is_refused(kind, token, folders):
+    tokenizer = AutoTokenizer.from_pretrained(folders[kind])
+    with pytest.raises(UserError, match=f"'{token}' is spelled for another kind of tokenizer"):
+        add_tokens(tokenizer, [AddedEntry("block"), AddedEntry(token, as_written=True)])
+
+
 def test_a_spelling_that_the_vocabulary_cannot_hold_is_refused(folders):
     tokenizer = AutoTokenizer.from_pretrained(folders["byte_bpe"])
     with pytest.raises(UserError, match="cannot hold '贷'"):

@@ -177,16 +177,24 @@ def test_unigram_gives_up_long_pieces_before_characters_that_a_sample_has_lost()
 
 def test_the_least_frequency_is_that_of_the_whole_text_where_a_sample_is_counted():
     lines = [f"w{i:03} w{i:03} w{i:03}" for i in range(300)] * 4
-    whole = train(lines, kind="word", vocab_size=1000, min_frequency=13)
+    whole = train(lines, kind="word", vocab_size=1000, min_frequency=12)
     sampled = train(lines, kind="word", vocab_size=1000, min_frequency=3, budget=600)
-    assert len(whole) == 5  # each word occurs twelve times
+    assert len(whole) == 305  # each word occurs twelve times
+    with pytest.raises(UserError, match="lower --min_frequency"):
+        train(lines, kind="word", vocab_size=1000, min_frequency=13)
     assert 50 < len(sampled) - 5 <= 150
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte_bpe", "unigram"])
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte_bpe", "unigram", "character"])
 def test_a_vocabulary_smaller_than_the_alphabet_is_refused_with_the_least_size(kind):
     with pytest.raises(UserError, match=r"--vocab_size 20 is smaller than the alphabet.* take at least \d+"):
         train(kind=kind, vocab_size=20)
+
+
+@pytest.mark.parametrize("flags", [{"vocab_size": 5}, {"min_frequency": 1_000_000}])
+def test_words_that_all_stay_out_are_an_error(flags):
+    with pytest.raises(UserError, match="no token beside the 5 special ones – raise --vocab_size, or lower"):
+        train(kind="word", **flags)
 
 
 def test_rare_characters_are_unknown_when_the_coverage_says_so():
@@ -230,6 +238,8 @@ def test_a_roberta_keeps_the_rules_of_its_special_tokens(tmp_path):
         ({"template_single": "[CLS]"}, r"--template_single .* has no \$A"),
         ({"template_pair": "[CLS] $A [SEP]"}, r"--template_pair .* has no \$B"),
         ({"template_single": "<s> $A"}, "names '<s>', no special token – known: "),
+        ({"template_single": "$A [SEP]:x"}, "has a segment 'x' – write a number"),
+        ({"template_pair": "$A $B $A"}, r"--template_pair .* has \$A twice"),
     ],
 )
 def test_a_template_that_cannot_be_is_refused_before_the_corpus_is_read(flags, message):
