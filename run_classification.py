@@ -9,25 +9,9 @@
 Every flag of the official ``run_classification.py`` is here; ``--help`` lists them and ours.
 """
 
-from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.classification_outcome import ClassificationOutcome
-from hf_ext.cli.classifier_building import (
-    check_best_metric,
-    check_streaming,
-    load_classifier,
-    load_saved_schema,
-    load_text_tokenizer,
-    use_demo_data,
-)
-from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.quick_start import check_command_line
 from hf_ext.data.arguments import DataArguments
-from hf_ext.data.classification import ClassificationData
-from hf_ext.data.collators import ClassificationCollator
-from hf_ext.evaluation.metrics import build_compute_metrics
 from hf_ext.models.arguments import ModelArguments
-from hf_ext.models.positions import count_positions
-from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.trainer import ExtTrainer
 
 DEFAULTS = {"output_dir": "outputs/classification"}
 # A small model from scratch learns at another pace than a pretrained encoder.
@@ -39,6 +23,27 @@ SCRATCH_DEFAULTS = {
     "filter_sizes": "2,3,4",
     "classifier_dropout": 0.5,
 }
+
+if __name__ == "__main__":  # --help and mistakes in the flags are answered here, before torch is loaded
+    check_command_line((ModelArguments, DataArguments), __doc__, defaults=DEFAULTS, scratch_defaults=SCRATCH_DEFAULTS)
+
+from hf_ext.cli import parse_arguments, run_script, start_session
+from hf_ext.cli.classification_outcome import ClassificationOutcome
+from hf_ext.cli.classifier_building import (
+    check_best_metric,
+    check_streaming,
+    load_classifier,
+    load_saved_schema,
+    load_text_tokenizer,
+    use_demo_data,
+)
+from hf_ext.cli.faults import blame_flags
+from hf_ext.data.classification import ClassificationData
+from hf_ext.data.collators import ClassificationCollator
+from hf_ext.evaluation.metrics import build_compute_metrics
+from hf_ext.models.positions import count_positions
+from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
+from hf_ext.training.trainer import ExtTrainer
 
 
 def main(argv: list[str]) -> dict:

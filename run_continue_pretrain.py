@@ -9,6 +9,29 @@
 Every flag of the official ``run_mlm.py`` is here; ``--help`` lists them and ours.
 """
 
+from hf_ext.cli.quick_start import check_command_line
+from hf_ext.data.pretraining import PretrainingDataArguments
+from hf_ext.models.pretraining_arguments import PretrainingModelArguments
+
+# Masks are drawn from columns that are no inputs of the model.
+DEFAULTS = {"output_dir": "outputs/pretrained", "remove_unused_columns": False}
+# A small model from scratch learns at another pace than a pretrained encoder.
+SCRATCH_DEFAULTS = {
+    "learning_rate": 1e-3,
+    "warmup_steps": 0.05,
+    "per_device_train_batch_size": 16,
+    "per_device_eval_batch_size": 64,
+    "num_train_epochs": 1,
+}
+
+if __name__ == "__main__":  # --help and mistakes in the flags are answered here, before torch is loaded
+    check_command_line(
+        (PretrainingModelArguments, PretrainingDataArguments),
+        __doc__,
+        defaults=DEFAULTS,
+        scratch_defaults=SCRATCH_DEFAULTS,
+    )
+
 from hf_ext.cli import parse_arguments, run_script, start_session
 from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.pretraining_building import (
@@ -23,22 +46,10 @@ from hf_ext.cli.pretraining_building import (
     use_pretraining_demo,
 )
 from hf_ext.cli.pretraining_outcome import PretrainingOutcome
-from hf_ext.data.pretraining import PretrainingData, PretrainingDataArguments
+from hf_ext.data.pretraining import PretrainingData
 from hf_ext.models.positions import count_positions
-from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
 from hf_ext.training.pretraining import PretrainingTrainer
-
-# Masks are drawn from columns that are no inputs of the model.
-DEFAULTS = {"output_dir": "outputs/pretrained", "remove_unused_columns": False}
-# A small model from scratch learns at another pace than a pretrained encoder.
-SCRATCH_DEFAULTS = {
-    "learning_rate": 1e-3,
-    "warmup_steps": 0.05,
-    "per_device_train_batch_size": 16,
-    "per_device_eval_batch_size": 64,
-    "num_train_epochs": 1,
-}
 
 
 def main(argv: list[str]) -> dict:

@@ -9,24 +9,9 @@
 Every flag of the official ``run_ner.py`` is here; ``--help`` lists them and ours.
 """
 
-from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.faults import blame_flags
-from hf_ext.cli.tagger_building import (
-    build_tagger,
-    check_best_metric,
-    choose_crf_rate,
-    fit_characters,
-    load_saved_schema,
-    load_word_tokenizer,
-    use_demo_data,
-)
-from hf_ext.cli.tagging_outcome import TaggingOutcome
-from hf_ext.data.tagging import TaggingCollator, TaggingData, TaggingDataArguments
-from hf_ext.evaluation.tagging_metrics import TaggingMetric
-from hf_ext.models.positions import count_positions
+from hf_ext.cli.quick_start import check_command_line
+from hf_ext.data.tagging import TaggingDataArguments
 from hf_ext.models.tagger_arguments import TaggerArguments
-from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.trainer import ExtTrainer
 
 # Scores are counted batch by batch: nothing is gathered, and memory does not grow with the sentences.
 DEFAULTS = {"output_dir": "outputs/ner", "batch_eval_metrics": True}
@@ -40,6 +25,29 @@ SCRATCH_DEFAULTS = {
     "rnn_hidden_size": 128,
     "classifier_dropout": 0.5,
 }
+
+if __name__ == "__main__":  # --help and mistakes in the flags are answered here, before torch is loaded
+    check_command_line(
+        (TaggerArguments, TaggingDataArguments), __doc__, defaults=DEFAULTS, scratch_defaults=SCRATCH_DEFAULTS
+    )
+
+from hf_ext.cli import parse_arguments, run_script, start_session
+from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.tagger_building import (
+    build_tagger,
+    check_best_metric,
+    choose_crf_rate,
+    fit_characters,
+    load_saved_schema,
+    load_word_tokenizer,
+    use_demo_data,
+)
+from hf_ext.cli.tagging_outcome import TaggingOutcome
+from hf_ext.data.tagging import TaggingCollator, TaggingData
+from hf_ext.evaluation.tagging_metrics import TaggingMetric
+from hf_ext.models.positions import count_positions
+from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
+from hf_ext.training.trainer import ExtTrainer
 
 
 def main(argv: list[str]) -> dict:

@@ -8,6 +8,13 @@
 The corpus is streamed; memory does not grow with it. ``--help`` lists the flags.
 """
 
+from hf_ext.cli.quick_start import check_command_line
+from hf_ext.data.text_lines_arguments import TextLinesArguments
+from hf_ext.tokenization.arguments import TokenizerArguments
+
+if __name__ == "__main__":  # --help and mistakes in the flags are answered here, before torch is loaded
+    check_command_line((TextLinesArguments, TokenizerArguments), __doc__, trains=False)
+
 from hf_ext.cli import parse_arguments, run_script
 from hf_ext.cli.tokenizer_building import (
     check_tokenizer_folder,
@@ -17,8 +24,7 @@ from hf_ext.cli.tokenizer_building import (
     start_tokenizer_session,
 )
 from hf_ext.cli.tokenizer_outcome import TokenizerOutcome
-from hf_ext.data.text_lines import TextLines, TextLinesArguments
-from hf_ext.tokenization.arguments import TokenizerArguments
+from hf_ext.data.text_lines import TextLines
 
 
 def main(argv: list[str]) -> dict:

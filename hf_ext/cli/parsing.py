@@ -8,28 +8,65 @@ from __future__ import annotations
 
 import json
 import logging
-from argparse import Action
+import sys
+from argparse import SUPPRESS, Action
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-from transformers import HfArgumentParser
-
+from hf_ext.cli.help_pages import HelpPage
 from hf_ext.cli.legacy import translate_legacy_flags
+from hf_ext.cli.settings_file import read_settings, split_settings_file
+from hf_ext.cli.transformers_source import load_parser_class
 from hf_ext.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import HfArgumentParser
+else:
+    HfArgumentParser = load_parser_class()  # the same class, without the import of transformers
 
 logger = logging.getLogger(__name__)
 
-USAGE = "%(prog)s [settings.yaml | settings.json] [--flag value ...]"
-CONFIG_SUFFIXES = (".json", ".yaml", ".yml")
-FOREIGN_SUFFIXES = (".py", ".ini", ".cfg", ".conf", ".toml")
-
 
 class ScriptArgumentParser(HfArgumentParser):
-    """An ``HfArgumentParser`` that answers a mistake in one line instead of the wall of all flags."""
+    """An ``HfArgumentParser`` with a help in chapters, and mistakes in one line instead of the wall of all flags.
+
+    Args:
+        types: Argument dataclasses, as for ``HfArgumentParser``.
+        story: The script's docstring, whose first line and examples the help shows.
+        defaults: Values that stand in for the dataclasses' own.
+        scratch_defaults: More of them for runs that name no pretrained model.
+    """
 
     where = "command line"  # what is being read, for messages
+
+    def __init__(
+        self,
+        types: Sequence[type],
+        *,
+        story: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        scratch_defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(list(types), allow_abbrev=True, add_help=False)  # type: ignore[arg-type]
+        self.defaults, self.scratch_defaults = dict(defaults or {}), dict(scratch_defaults or {})
+        self.page = HelpPage(types, story or "", self.defaults, self.scratch_defaults)
+        self.add_argument("-h", "--help", action="help", help="Show the flags that most runs need, in short.")
+        self.add_argument(
+            *("--help_all", "--help-all"),
+            action=_HelpAllAction,
+            nargs=0,
+            default=SUPPRESS,
+            help="Show every flag, with its whole text.",
+        )
+        self.actions = {action.dest: action for action in reversed(self._actions)}  # by name; --no_x stands behind x
+
+    def format_help(self) -> str:
+        """Write what ``--help`` shows."""
+        return self.page.write(self.actions, program=self.prog)
+
+    def format_full_help(self) -> str:
+        """Write what ``--help_all`` shows."""
+        return self.page.write(self.actions, program=self.prog, everything=True)
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print.
@@ -38,6 +75,59 @@ class ScriptArgumentParser(HfArgumentParser):
             UserError: Always.
         """
         raise UserError(message, where=self.where, fix="--help lists the flags")
+
+    def read_words(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Bring a command line into today's flags, the settings of its file in front.
+
+        Args:
+            argv: The words of the command line, without the program's name; they may name one JSON or YAML file.
+
+        Returns:
+            The words, with the defaults of the script before them, and one notice for each flag that was renamed.
+
+        Raises:
+            UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
+                cannot be read.
+        """
+        file, typed = split_settings_file(argv)
+        typed, notices = translate_legacy_flags(typed)
+        written: list[str] = []
+        if file is not None:
+            written, more = translate_legacy_flags(_as_words(read_settings(file), self.actions))
+            _refuse_unknown(written, self.actions, where=str(file))
+            notices += more
+            self.where = str(file)  # where a value of the wrong type stands
+            self.parse_known_args(written)
+            self.where = "command line"
+        given = [*written, *typed]
+        known, rest = self.parse_known_args(given)
+        _refuse_unknown(rest, self.actions, where="command line")
+        if rest:
+            raise UserError(f"{rest[0]!r} belongs to no flag", where="command line", fix="quote values with spaces")
+        scratch = self.scratch_defaults if getattr(known, "model_name_or_path", None) is None else {}
+        return [*_as_words(self.defaults | scratch, self.actions), *given], list(dict.fromkeys(notices))
+
+    def fill(self, words: Sequence[str]) -> tuple[Any, ...]:
+        """Fill one dataclass of each type.
+
+        Raises:
+            UserError: For a value that a dataclass refuses.
+        """
+        try:
+            return tuple(self.parse_args_into_dataclasses(list(words)))
+        except UserError:
+            raise
+        # from __post_init__ of a dataclass; the others where a flag asks for a package or a file that is not there
+        except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+            raise UserError(" ".join(str(error).split()), where="arguments") from error
+
+
+class _HelpAllAction(Action):
+    """Print the long help and leave, as argparse does for ``--help``."""
+
+    def __call__(self, parser: Any, *_: Any) -> NoReturn:
+        sys.stdout.write(parser.format_full_help())
+        raise SystemExit(0)
 
 
 def parse_arguments(
@@ -62,41 +152,11 @@ def parse_arguments(
         UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
             cannot be read, or a value that a dataclass refuses.
     """
-    parser = ScriptArgumentParser(list(types), allow_abbrev=True, usage=USAGE)  # type: ignore[arg-type]
-    actions = {action.dest: action for action in parser._actions}
-    config_file, typed = _split_config_file(argv)
-    typed, notices = translate_legacy_flags(typed)
-    written: list[str] = []
-    if config_file is not None:
-        settings = _read_settings(config_file)
-        written, more = translate_legacy_flags(_as_words(settings, actions))
-        _refuse_unknown(written, actions, where=str(config_file))
-        notices += more
-        parser.where = str(config_file)  # where a value of the wrong type stands
-        parser.parse_known_args(written)
-        parser.where = "command line"
-    for notice in dict.fromkeys(notices):
+    parser = ScriptArgumentParser(types, defaults=defaults, scratch_defaults=scratch_defaults)
+    words, notices = parser.read_words(argv)
+    for notice in notices:
         logger.warning(notice)
-    given = [*written, *typed]
-    known, _ = parser.parse_known_args(given)
-    stand_ins = dict(defaults or {})
-    if getattr(known, "model_name_or_path", None) is None:
-        stand_ins |= scratch_defaults or {}
-    return _fill(parser, [*_as_words(stand_ins, actions), *given], actions)
-
-
-def _fill(parser: HfArgumentParser, words: list[str], actions: Mapping[str, Action]) -> tuple[Any, ...]:
-    try:
-        *filled, rest = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
-    except UserError:
-        raise
-    # from __post_init__ of a dataclass; the others where a flag asks for a package or a file that is not there
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
-        raise UserError(" ".join(str(error).split()), where="arguments") from error
-    _refuse_unknown(rest, actions, where="command line")
-    if rest:
-        raise UserError(f"{rest[0]!r} belongs to no flag", where="command line", fix="quote values with spaces")
-    return tuple(filled)
+    return parser.fill(words)
 
 
 def _refuse_unknown(words: Iterable[str], actions: Mapping[str, Action], *, where: str) -> None:
@@ -104,72 +164,6 @@ def _refuse_unknown(words: Iterable[str], actions: Mapping[str, Action], *, wher
         name = word.removeprefix("--").partition("=")[0].replace("-", "_")
         if word.startswith("--") and name not in actions and name.removeprefix("no_") not in actions:
             raise UserError(f"there is no argument {name!r}", where=where, fix=did_you_mean(name, actions))
-
-
-def _split_config_file(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Take the configuration file out of the words: the first one if it is no flag, or the one after ``--config``."""
-    words = list(argv)
-    if words and not words[0].startswith("-"):
-        named = words.pop(0)
-    elif "--config" in words:
-        position = words.index("--config")
-        if position + 1 == len(words):
-            raise UserError("--config names no file", where="command line", fix="give a .yaml or .json file")
-        named = words[position + 1]
-        del words[position : position + 2]
-    else:
-        return None, words
-    path = Path(named)
-    if path.suffix.lower() in FOREIGN_SUFFIXES:
-        raise UserError(
-            f"settings are read from YAML or JSON, not from {path.suffix} files",
-            where=named,
-            fix="write one `flag: value` a line into a .yaml file, e.g. `learning_rate: 2e-5`, and give that",
-        )
-    if path.suffix.lower() not in CONFIG_SUFFIXES:
-        raise UserError(f"{named!r} is neither a flag nor a .yaml or .json file", where="command line")
-    return path, words
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".json":
-            settings = json.loads(text, object_pairs_hook=lambda pairs: _without_repeats(pairs, path))
-        else:
-            settings = yaml.safe_load(text)
-            _check_repeats(yaml.compose(text, Loader=yaml.SafeLoader), path)
-    except FileNotFoundError:
-        raise UserError("no such file", where=str(path), fix="check the path of the configuration") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"broken JSON ({error.msg})", where=f"{path}:{error.lineno}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"broken YAML ({error.problem})", where=f"{path}:{line}") from None
-    except (UnicodeDecodeError, OSError, yaml.YAMLError) as error:
-        raise UserError(f"cannot be read ({error})", where=str(path), fix="save it as utf-8 text") from None
-    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
-        raise UserError("holds no settings", where=str(path), fix="write one `flag: value` a line")
-    return settings
-
-
-def _without_repeats(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    settings = dict(pairs)
-    if len(settings) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{twice!r} stands there twice", where=str(path), fix="keep one of them")
-    return settings
-
-
-def _check_repeats(node: yaml.Node | None, path: Path) -> None:
-    """Refuse a YAML key that stands twice, of which PyYAML would quietly take the last."""
-    seen = set()
-    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-        if key.value in seen:
-            where = f"{path}:{key.start_mark.line + 1}"
-            raise UserError(f"{key.value!r} stands there twice", where=where, fix="keep one of them")
-        seen.add(key.value)
 
 
 def _as_words(settings: Mapping[str, Any], actions: Mapping[str, Action]) -> list[str]:
