@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-ner demo-pretrain test lint check format clean
+.PHONY: help install install-dev demo demo-ner demo-pretrain test stress lint check format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ demo-pretrain: install ## Pretrain a small model from scratch on real Chinese re
 
 test: install-dev ## Run the tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+stress: install-dev ## Run the long versions of the tests: kill points, damage, two processes
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m stress
 
 lint: install-dev ## Format, lint, types, import floors
 	$(BIN)/ruff format --check .

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from hf_ext.errors import UserError
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+from hf_ext.training.checkpoints.disk import FIX as NO_ROOM_FIX
+from hf_ext.training.checkpoints.disk import NO_ROOM
 
 
 @contextmanager
@@ -71,5 +70,5 @@ def _answer(error: Exception) -> UserError | None:
     if isinstance(error, ImportError):
         return UserError(one_line(error), fix="install it, or leave out the flag that asks for it")
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return UserError(f"{error.strerror}", where=error.filename, fix="make room, or name another --output_dir")
+        return UserError(f"{error.strerror}", where=error.filename, fix=NO_ROOM_FIX)
     return None

@@ -15,7 +15,6 @@ from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.faults import blame_run
-from hf_ext.cli.resuming import check_resumed
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
@@ -84,10 +83,9 @@ class Outcome(Generic[Data]):
 
     def train(self, trainer: Trainer, data: Data) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
-        check_resumed(trainer, self.args.resume_from_checkpoint)
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
-        trainer.save_model()
+            trainer.save_model()
         rows = self._count(data, "train")
         if rows is not None:
             metrics["train_samples"] = rows

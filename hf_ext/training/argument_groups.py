@@ -206,6 +206,14 @@ class RunArguments:
         default=False,
         metadata={"help": "Train into an output folder that already holds checkpoints or a trained model."},
     )
+    resume_or_start: bool = field(
+        default=False,
+        metadata={"help": "With --resume_from_checkpoint last: begin anew where there is no whole checkpoint."},
+    )
+    resume_changed_run: bool = field(
+        default=False,
+        metadata={"help": "Resume although data, labels, batch, row order or versions differ from the checkpoint's."},
+    )
     early_stopping_patience: int | None = field(
         default=None,
         metadata={"help": "Stop after this many evaluations without a better metric_for_best_model; unset never does."},

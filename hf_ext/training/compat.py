@@ -11,6 +11,8 @@ from transformers import Trainer
 # name -> parameters, as read in transformers 5.23.0
 TOUCHED_METHODS: Mapping[str, tuple[str, ...]] = {
     "_save": ("self", "output_dir", "state_dict"),
+    "_save_checkpoint": ("self", "model", "trial"),
+    "_get_output_dir": ("self", "trial"),
     "_prepare_inputs": ("self", "inputs"),
     "get_batch_samples": ("self", "epoch_iterator", "num_batches", "device"),
     "_get_eval_sampler": ("self", "eval_dataset"),

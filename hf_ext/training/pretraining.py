@@ -7,7 +7,6 @@ from typing import Any
 
 from transformers.trainer_utils import EvalLoopOutput
 
-from hf_ext.training.losses.scale import bare_model
 from hf_ext.training.trainer import ExtTrainer
 
 # names of the two losses of a model for sentence pairs, see ``MaskedPairHead``
@@ -19,8 +18,6 @@ class PretrainingTrainer(ExtTrainer):
 
     It is ``exp`` of the mean loss over all masked tokens of the evaluation, each counted once; a loss of sentence pairs
     has no part in it. Takes the arguments of ``ExtTrainer``.
-
-    A checkpoint holds tied weights once; the warning that the others are missing is left out.
     """
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
@@ -32,11 +29,6 @@ class PretrainingTrainer(ExtTrainer):
         if loss is not None:
             metrics[f"{prefix}_perplexity"] = perplexity(loss)
         return output
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        tied = getattr(bare_model(self), "all_tied_weights_keys", {})
-        load_result.missing_keys[:] = [name for name in load_result.missing_keys if name not in tied]
-        super()._issue_warnings_after_load(load_result)
 
 
 def perplexity(loss: float) -> float:

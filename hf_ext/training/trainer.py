@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +20,9 @@ from hf_ext.training.adversarial.step import AdversarialStep
 from hf_ext.training.averages.checkpoint_choice import build_averaging
 from hf_ext.training.averages.ema import build_ema
 from hf_ext.training.callbacks import callbacks_from, watch_losses
+from hf_ext.training.checkpoints.interruption import stop_on_sigterm
+from hf_ext.training.checkpoints.keeper import CheckpointKeeper
+from hf_ext.training.checkpoints.loading import require_all_weights
 from hf_ext.training.compat import require_known_trainer
 from hf_ext.training.losses.choice import install_loss
 from hf_ext.training.losses.rdrop import build_rdrop
@@ -51,6 +53,7 @@ class ExtTrainer(Trainer):
     - **Several losses.** Those that a model names are logged by name, see ``NamedLosses``.
     - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
     - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
+    - **Checkpoints** count when they are whole; a run goes on from the newest that is, see ``CheckpointKeeper``.
     - No pickle is left in the model folder.
 
     Takes the arguments of ``transformers.Trainer``. With plain ``TrainingArguments`` it corrects and adds nothing else.
@@ -81,15 +84,26 @@ class ExtTrainer(Trainer):
         attack = build_attack(self.args, tokenizer=self.processing_class)
         self.adversarial = AdversarialStep(attack, self, self.loss_scale) if attack is not None else None
         self.group_record: GroupRecord | None = None
+        self.checkpoints = CheckpointKeeper(self)
+        self.sigterm = stop_on_sigterm(self, self.checkpoints)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as Trainer does; whatever happens, no attack stays on the model and no evaluation sees its average."""
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Train as Trainer does; whatever happens, no attack stays on the model and no evaluation sees its average.
+
+        Args:
+            resume_from_checkpoint: A folder; True or ``"last"`` for the newest whole checkpoint of the output folder.
+            *args: As of ``Trainer.train``.
+            **kwargs: As of ``Trainer.train``.
+        """
         self.named_losses.start_training()
+        checkpoint = self.checkpoints.begin(resume_from_checkpoint)
         try:
-            return super().train(*args, **kwargs)
+            return super().train(checkpoint, *args, **kwargs)
         finally:
+            if self.sigterm is not None:
+                self.sigterm.stop()
             close_progress(self)
             if self.adversarial is not None:
                 self.adversarial.attack.remove()
@@ -247,13 +261,22 @@ class ExtTrainer(Trainer):
 
     # --- files --------------------------------------------------------------------------------------------------------
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save as Trainer does; the checkpoint counts, and older ones go, only when all of it is on the disk."""
+        with self.checkpoints.saving(trial):
+            super()._save_checkpoint(model, trial)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Refuse a checkpoint that lacks weights of this model or has others, where Trainer warns."""
+        require_all_weights(self, load_result)
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         """Save as Trainer does, with the arguments as JSON instead of a pickle that holds the Hub token."""
-        super()._save(output_dir, state_dict)
-        if not self.args.should_save:
-            return
         folder = Path(output_dir or self.args.output_dir or ".")
-        (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
-        temporary = folder / f".{TRAINING_ARGS_JSON}.tmp"
-        temporary.write_text(self.args.to_json_string() + "\n", encoding="utf-8")
-        os.replace(temporary, folder / TRAINING_ARGS_JSON)
+        if not self.args.should_save:
+            super()._save(str(folder), state_dict)
+            return
+        with self.checkpoints.place_for_model(folder) as place:
+            super()._save(str(place), state_dict)
+            (place / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+            (place / TRAINING_ARGS_JSON).write_text(self.checkpoints.arguments_text(), encoding="utf-8")

@@ -10,47 +10,45 @@ import json
 from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from transformers import PreTrainedModel, Trainer
-from transformers.trainer_utils import get_last_checkpoint
-
-from hf_ext.errors import UserError
-
-FIX = "resume with the data and the flags of the run that saved it, or name another --output_dir"
+from transformers import Trainer
 
 
-def check_resumed(trainer: Trainer, checkpoint: str | bool | None) -> None:
-    """Compare labels, tags, known characters and tokens with those of the checkpoint; what it lacks is not compared.
+def find_other_meanings(trainer: Trainer, folder: Path) -> list[str]:
+    """Compare labels, tags, known characters and tokens with those of a checkpoint; what it lacks is not compared.
 
     Args:
         trainer: The trainer that is going to resume.
-        checkpoint: The folder, or True for the last one in the output folder; nothing else asks for anything.
+        folder: The checkpoint.
 
-    Raises:
-        UserError: Naming the first difference.
+    Returns:
+        A clause for each kind that differs, naming the first difference.
     """
-    folder = get_last_checkpoint(str(trainer.args.output_dir)) if checkpoint is True else checkpoint
-    if not folder:
-        return
-    saved, own = _read(Path(folder) / "config.json"), cast(PreTrainedModel, trainer.model).config.to_dict()
+    saved, own = _read(folder / "config.json"), _own_config(trainer)
     saved_schema, own_schema = saved.get("tagging_schema") or {}, own.get("tagging_schema") or {}
     pairs = {
         "label": (_labels(saved), _labels(own)),
         "sentence label": (saved_schema.get("sentence_labels"), own_schema.get("sentence_labels")),
         "character": (saved_schema.get("characters"), own_schema.get("characters")),
-        "token": (_tokens(_read(Path(folder) / "tokenizer.json")), _tokens(_own_tokenizer(trainer))),
+        "token": (_tokens(_read(folder / "tokenizer.json")), _tokens(_own_tokenizer(trainer))),
     }
+    found = []
     for kind, (there, here) in pairs.items():
         if there and here and list(there) != list(here):
             number = next(i for i, (a, b) in enumerate(zip_longest(there, here)) if a != b)
             names = [repr(values[number]) if number < len(values) else "missing" for values in (there, here)]
-            what = f"the checkpoint has other {kind}s: number {number} is {names[0]} there and {names[1]} here"
-            raise UserError(what, where=str(folder), fix=FIX)
+            found.append(f"the checkpoint has other {kind}s: number {number} is {names[0]} there and {names[1]} here")
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _own_config(trainer: Trainer) -> dict[str, Any]:
+    config = getattr(trainer.model, "config", None)
+    return {} if config is None else config.to_dict()
 
 
 def _labels(config: dict[str, Any]) -> list[str]:
