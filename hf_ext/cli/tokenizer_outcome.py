@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_ext.cli.tokenizer_building import load_tokenizer
 from hf_ext.data.text_lines import TextLines
+from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
 from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.tokenization.extension import list_new_tokens, merge_vocabulary
@@ -67,8 +70,13 @@ class TokenizerOutcome:
     def finish(
         self, tokenizer: PreTrainedTokenizerBase, counts: WordCounts, lines: TextLines
     ) -> dict[str, dict[str, Any]]:
-        """Save the tokenizer, measure it on the held-out lines, write the report and print the table."""
-        tokenizer.save_pretrained(self.folder)
+        """Save the tokenizer, measure it on the held-out lines, write the report and print the table.
+
+        Raises:
+            UserError: If the folder takes no more files.
+        """
+        with _blame_disk(self.folder):
+            tokenizer.save_pretrained(self.folder)
         if len(tokenizer) < self.arguments.vocab_size:
             logger.info(
                 "The text gives %d tokens, --vocab_size asks for %d.", len(tokenizer), self.arguments.vocab_size
@@ -115,6 +123,21 @@ class TokenizerOutcome:
         seconds = time.monotonic() - self.started
         head = f"\nmeasured on {len(lines.held_out)} held-out lines\n"
         return f"{head}{summary_table(rows)}\n{failed}\n{summary_table(files)}\n{seconds:.0f} seconds in all\n"
+
+
+@contextmanager
+def _blame_disk(folder: Path) -> Iterator[None]:
+    """Answer a full disk in one line; the library tokenizers raises a bare ``Exception`` for it."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and "os error" not in str(error):
+            raise
+        raise UserError(
+            f"the tokenizer cannot be written ({error})",
+            where=str(folder),
+            fix="make room, or name another --output_dir",
+        ) from error
 
 
 def _short(name: str, value: float) -> str:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scripts.support import ROOT, read_json, run_main, run_script
 from tokenization.corpus_texts import chinese_lines, english_lines
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_ext.errors import UserError
 from hf_ext.tokenization.extension import add_tokens
@@ -147,6 +147,16 @@ def test_a_folder_with_something_in_it_needs_leave(corpus, tmp_path):
         run(corpus, tmp_path)
     run(corpus, tmp_path, "--overwrite_output_dir")
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("error", [Exception("No space left on device (os error 28)"), OSError(28, "No space left")])
+def test_a_full_disk_is_answered_in_one_line(error, corpus, tmp_path, monkeypatch):
+    def save(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", save)
+    with pytest.raises(UserError, match=r"out: the tokenizer cannot be written .*No space left.* – make room"):
+        run(corpus, tmp_path / "out", "--kind", "word")
 
 
 @pytest.mark.slow
