@@ -38,6 +38,7 @@ from hf_ext.cli.classifier_building import (
     use_demo_data,
 )
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.padding import settle_padding
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.collators import ClassificationCollator
 from hf_ext.evaluation.metrics import build_compute_metrics
@@ -56,6 +57,7 @@ def main(argv: list[str]) -> dict:
         scratch_defaults=SCRATCH_DEFAULTS,
     )
     check_output_dir(args)
+    settle_padding(args, data_args)
     check_streaming(data_args, args.max_steps)
 
     # 2. Logging and seeds
@@ -78,7 +80,7 @@ def main(argv: list[str]) -> dict:
     model = load_classifier(model_args, data.schema, tokenizer)
 
     # 6. Features: tokenised once, the main process first; the others read its cache
-    with args.main_process_first(desc="tokenise"):
+    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
         features = data.tokenize(
             tokenizer,
             cache_dir=outcome.cache_dir(model_args.cache_dir),

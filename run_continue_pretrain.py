@@ -34,6 +34,7 @@ if __name__ == "__main__":  # --help and mistakes in the flags are answered here
 
 from hf_ext.cli import parse_arguments, run_script, start_session
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.pretraining_building import (
     build_callbacks,
     build_collator,
@@ -62,6 +63,7 @@ def main(argv: list[str]) -> dict:
         scratch_defaults=SCRATCH_DEFAULTS,
     )
     check_output_dir(args)
+    settle_padding(args, data_args)
     check_pretraining_flags(args, data_args)
 
     # 2. Logging and seeds
@@ -85,7 +87,7 @@ def main(argv: list[str]) -> dict:
     model, new_rows = build_pretraining_model(model_args, tokenizer, pieces, sentence_pairs=pairs)
 
     # 6. Rows: documents tokenised once and packed, the main process first; the others read its cache
-    with args.main_process_first(desc="tokenise"):
+    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
         rows = data.tokenize(
             tokenizer,
             cache_dir=outcome.cache_dir(model_args.cache_dir),

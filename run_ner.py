@@ -21,7 +21,7 @@ SCRATCH_DEFAULTS = {
     "per_device_train_batch_size": 16,
     "per_device_eval_batch_size": 64,
     "num_train_epochs": 10,
-    "train_sampling_strategy": "group_by_length",
+    "length_strategy": "group",
     "rnn_hidden_size": 128,
     "classifier_dropout": 0.5,
 }
@@ -33,6 +33,7 @@ if __name__ == "__main__":  # --help and mistakes in the flags are answered here
 
 from hf_ext.cli import parse_arguments, run_script, start_session
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.tagger_building import (
     build_tagger,
     check_best_metric,
@@ -60,6 +61,7 @@ def main(argv: list[str]) -> dict:
         scratch_defaults=SCRATCH_DEFAULTS,
     )
     check_output_dir(args)
+    settle_padding(args, data_args)
 
     # 2. Logging and seeds
     start_session(args)
@@ -83,7 +85,7 @@ def main(argv: list[str]) -> dict:
     choose_crf_rate(args, model_args, model)
 
     # 6. Features: windows, tokenised once, the main process first; the others read its cache
-    with args.main_process_first(desc="tokenise"):
+    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
         features = data.tokenize(
             tokenizer,
             cache_dir=outcome.cache_dir(model_args.cache_dir),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
+from hf_ext.cli.cost_report import COST, RunClock, cost_figures, cost_line
 from hf_ext.cli.faults import blame_run
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
+from hf_ext.training.trainer import ExtTrainer
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Outcome(Generic[Data]):
     def __init__(self, args: Any) -> None:
         self.args = args
         self.folder = Path(args.output_dir)
-        self.started = time.monotonic()
+        self.clock = RunClock()
         self.results: dict[str, dict[str, float]] = {}
         self.files: dict[str, Path] = {}
 
@@ -104,8 +105,9 @@ class Outcome(Generic[Data]):
             self._evaluate_checkpoints(trainer)
 
     def finish(self, trainer: Trainer, data: Data, model_args: Any, data_args: Any) -> dict[str, dict[str, float]]:
-        """Add what else the task has, write the card or push, and print the table of results and files."""
+        """Add what else the task has, write the card or push, and print the table of results, files and costs."""
         self._extras(trainer, data, data_args)
+        cost = self._record_cost(trainer)
         if self.args.do_train:
             card: dict[str, Any] = {"tasks": self.task, "finetuned_from": model_args.model_name_or_path}
             if data_args.dataset_name:
@@ -116,7 +118,7 @@ class Outcome(Generic[Data]):
             else:
                 trainer.create_model_card(**card)
         if trainer.is_world_process_zero():
-            sys.stdout.write(self._table(self._main_metrics(data)))
+            sys.stdout.write(f"{self._table(self._main_metrics(data))}{cost_line(self.clock, cost)}\n")
         return self.results
 
     def _count(self, data: Data, split: str) -> int | None:
@@ -147,6 +149,15 @@ class Outcome(Generic[Data]):
             self._forget(split)
         trainer.save_metrics(split, metrics)
         self.results[split] = metrics
+
+    def _record_cost(self, trainer: Trainer) -> dict[str, float]:
+        """Write what each phase has cost beside the metrics."""
+        phases = trainer.cost.totals() if isinstance(trainer, ExtTrainer) else {}
+        figures = cost_figures(self.clock, phases)
+        if trainer.is_world_process_zero():
+            self._forget(COST)
+        trainer.save_metrics(COST, figures)
+        return figures
 
     def _forget(self, split: str) -> None:
         """Take what an earlier run said of a split out of ``all_results.json``, where transformers only adds."""
@@ -202,9 +213,8 @@ class Outcome(Generic[Data]):
         files += [[name, str(path)] for name, path in self.files.items()]
         if self.args.do_train:
             files.append(["model", f"{self.folder}  ({self.next_step.format(folder=self.folder)})"])
-        seconds = time.monotonic() - self.started
         table = f"{summary_table(rows)}\n" if len(rows) > 1 else ""
-        return f"\n{table}\n{summary_table(files)}\n{seconds:.0f} seconds in all\n"
+        return f"\n{table}\n{summary_table(files)}\n"
 
     def _write_json(self, name: str, content: Any) -> None:
         path = self.folder / name

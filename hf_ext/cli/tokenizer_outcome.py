@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.cli.peak_memory import peak_memory
 from hf_ext.cli.tokenizer_building import load_tokenizer
 from hf_ext.data.text_lines import TextLines
 from hf_ext.errors import UserError
@@ -120,9 +121,10 @@ class TokenizerOutcome:
         failed = (
             f"\nthe first text that does not come back: {failure['text']!r} → {failure['came']!r}\n" if failure else ""
         )
-        seconds = time.monotonic() - self.started
+        seconds, memory = time.monotonic() - self.started, peak_memory()
+        cost = f"{seconds:.0f} seconds in all" + (f"; peak memory {memory:,.0f} MB" if memory is not None else "")
         head = f"\nmeasured on {len(lines.held_out)} held-out lines\n"
-        return f"{head}{summary_table(rows)}\n{failed}\n{summary_table(files)}\n{seconds:.0f} seconds in all\n"
+        return f"{head}{summary_table(rows)}\n{failed}\n{summary_table(files)}\n{cost}\n"
 
 
 @contextmanager

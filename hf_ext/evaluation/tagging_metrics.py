@@ -45,23 +45,34 @@ class TaggingMetric:
     Trainer's own way gathers the logits of the whole split (N, T, K), in quadratic time; here each batch is counted and
     dropped. Rows that are windows of one sentence are put together first, so that an entity across the cut counts once.
 
-    A call takes an ``EvalPrediction`` of the next rows in data-set order. ``predictions``: tags ``(B, T)`` or logits
-    ``(B, T, K)``, alone or first in a tuple; with sentence labels the scores ``(B, S)`` stand last in it.
-    ``label_ids``: tag ids ``(B, T)``, -100 where no word is scored; with sentence labels a tuple of those and of
-    ``(B,)``. With ``compute_result`` it gives the figures of ``EntityCounts.scores`` and begins anew; without, an
-    empty dictionary. With sentence labels there are also ``sentence_accuracy`` (over labelled sentences; the first
-    window of a sentence speaks for it) and ``both_right`` (the part of them whose label and tags are all right).
+    A call takes an ``EvalPrediction`` of the next rows, in data-set order or in that of ``row_order``.
+    ``predictions``: tags ``(B, T)`` or logits ``(B, T, K)``, alone or first in a tuple; with sentence labels the scores
+    ``(B, S)`` stand last in it. ``label_ids``: tag ids ``(B, T)``, -100 where no word is scored; with sentence labels a
+    tuple of those and of ``(B,)``. With ``compute_result`` it gives the figures of ``EntityCounts.scores`` and begins
+    anew; without, an empty dictionary. With sentence labels there are also ``sentence_accuracy`` (over labelled
+    sentences; the first window of a sentence speaks for it) and ``both_right`` (the part of them whose label and tags
+    are all right).
 
     Args:
         schema: Tags, scheme and sentence labels of the model.
         sentence: Number of the sentence of each row of the split, length N; windows of one sentence are neighbours.
         entity_level: Add the figures of each type.
+
+    Attributes:
+        row_order: The number of each row as the rows come, where that is not the order of the split; windows of one
+            sentence stay neighbours, in their order.
     """
 
     def __init__(self, schema: TaggingSchema, sentence: Sequence[int], *, entity_level: bool = False) -> None:
         self.schema, self.entity_level = schema, entity_level
         self._sentence = np.asarray(sentence[:], dtype=np.int64)  # a column of datasets is slow row by row
+        self.row_order: NDArray[np.int64] | None = None
         self.reset()
+
+    @property
+    def row_groups(self) -> NDArray[np.int64]:
+        """Tell which rows must stay neighbours, whatever order they come in: those with the same number."""
+        return self._sentence
 
     def reset(self) -> None:
         """Forget what was counted; needed by hand only after an evaluation that was broken off."""
@@ -118,9 +129,9 @@ class TaggingMetric:
                 )
             sentence_gold, scores = _as_ids(labels[1]).reshape(-1), _as_floats(predictions[-1])
         words = gold != IGNORED_LABEL
-        return _Rows(
-            self._sentence[begin : self._seen], words.sum(1), gold[words], predicted[words], sentence_gold, scores
-        )
+        come = slice(begin, self._seen)
+        sentence = self._sentence[come if self.row_order is None else self.row_order[come]]
+        return _Rows(sentence, words.sum(1), gold[words], predicted[words], sentence_gold, scores)
 
     def _count(self, rows: _Rows) -> None:
         runs = _runs(rows.sentence)

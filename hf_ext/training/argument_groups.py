@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_ext.errors import did_you_mean
+from hf_ext.training.batching.arguments import BatchingArguments
 
 
 @dataclass
@@ -256,7 +257,14 @@ class RunArguments:
             raise ValueError(f"--early_stopping_threshold must not be negative, got {self.early_stopping_threshold}.")
 
 
-ARGUMENT_GROUPS = (RunArguments, AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
+ARGUMENT_GROUPS = (
+    RunArguments,
+    BatchingArguments,
+    AdversarialArguments,
+    OptimizationArguments,
+    LossArguments,
+    RegularizationArguments,
+)
 
 
 def _check_name(flag: str, name: str, known: Iterable[str], *, kind: str) -> None:

@@ -23,6 +23,7 @@ from hf_ext.training.argument_groups import (
 )
 from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
+from hf_ext.training.batching.arguments import BatchingArguments, settle_length_strategy
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
 
@@ -34,6 +35,7 @@ WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 @dataclass(repr=False)  # a generated repr would print the Hub token, which the parent's hides
 class ExtTrainingArguments(
     RunArguments,
+    BatchingArguments,
     AdversarialArguments,
     OptimizationArguments,
     LossArguments,
@@ -70,6 +72,7 @@ class ExtTrainingArguments(
         TrainingArguments.__post_init__(self)  # by name: the groups stand before it and were asked above
         check_averaging(self)
         check_ema(self)
+        settle_length_strategy(self)
         if self.early_stopping_patience is not None and self.eval_strategy == IntervalStrategy.NO:
             raise ValueError("--early_stopping_patience needs evaluations: add --eval_strategy epoch (or steps).")
         if self.push_to_hub and self.hub_strategy != HubStrategy.END:

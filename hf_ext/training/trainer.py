@@ -19,12 +19,16 @@ from hf_ext.training.adversarial.methods import build_attack
 from hf_ext.training.adversarial.step import AdversarialStep
 from hf_ext.training.averages.checkpoint_choice import build_averaging
 from hf_ext.training.averages.ema import build_ema
+from hf_ext.training.batching.arguments import BUDGET, GROUP
+from hf_ext.training.batching.input_order import input_order, sort_by_length
+from hf_ext.training.batching.strategy import build_length_sampler, choose_length_strategy
 from hf_ext.training.callbacks import callbacks_from, watch_losses
 from hf_ext.training.checkpoints.interruption import stop_on_sigterm
 from hf_ext.training.checkpoints.keeper import CheckpointKeeper
 from hf_ext.training.checkpoints.loading import require_all_weights
 from hf_ext.training.compat import require_known_trainer
 from hf_ext.training.losses.choice import install_loss
+from hf_ext.training.losses.mean_weights import MeanWeights
 from hf_ext.training.losses.rdrop import build_rdrop
 from hf_ext.training.losses.row_count import tell_rows
 from hf_ext.training.losses.sampling import balance_labels, build_balanced_sampler
@@ -32,6 +36,7 @@ from hf_ext.training.losses.scale import LossScale
 from hf_ext.training.optimization.group_record import GroupRecord
 from hf_ext.training.optimization.groups import grouped_parameters
 from hf_ext.training.stream_position import find_stream_position
+from hf_ext.training.watch.cost import EVALUATE, PREDICT, TRAIN, RunCost
 from hf_ext.training.watch.eval_loss import ExactLoss
 from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
 from hf_ext.training.watch.named_losses import NamedLosses
@@ -44,12 +49,15 @@ class ExtTrainer(Trainer):
     """Train with a truthful loss scale, and with the methods that ``ExtTrainingArguments`` asks for.
 
     - **Loss scale.** Stock heads that ignore ``num_items_in_batch`` are found out and scaled as the means they are,
-      see ``LossScale``.
+      see ``LossScale``; the means of uneven micro-batches count by their items, see ``MeanWeights``.
+    - **Batches** by chance, by length or by tokens, see ``batching``; evaluations are read by length and come back in
+      the order of the rows, see ``InputOrder``.
     - **Adversarial training.** A step is several calls of Trainer's own ``training_step``, of which only the last
       exchanges gradients, see ``adversarial``.
     - **Learning rates** by part of the model, logged by name and checked on resume, see ``parameter_groups``.
     - **Losses and weights** by name, see ``losses``, and R-Drop, see ``rdrop``.
     - **Evaluation loss.** The same number for every batch size and number of processes, see ``ExactLoss``.
+    - **Cost.** Seconds and tokens of training, evaluation and prediction, see ``RunCost``.
     - **Several losses.** Those that a model names are logged by name, see ``NamedLosses``.
     - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
     - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
@@ -73,7 +81,9 @@ class ExtTrainer(Trainer):
         bound.arguments["callbacks"] = own + list(bound.arguments.get("callbacks") or [])
         super().__init__(*bound.args[1:], **bound.kwargs)
         install_loss(self)
+        self.cost = RunCost(self)
         self.loss_scale = LossScale(self)
+        self.mean_weights = MeanWeights(self, self.loss_scale)
         self.rdrop = build_rdrop(self, self.loss_scale)
         self.balances_labels = balance_labels(self)
         self.named_losses = NamedLosses(self, self.loss_scale)
@@ -86,6 +96,7 @@ class ExtTrainer(Trainer):
         self.group_record: GroupRecord | None = None
         self.checkpoints = CheckpointKeeper(self)
         self.sigterm = stop_on_sigterm(self, self.checkpoints)
+        self.length_strategy = choose_length_strategy(self)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +111,8 @@ class ExtTrainer(Trainer):
         self.named_losses.start_training()
         checkpoint = self.checkpoints.begin(resume_from_checkpoint)
         try:
-            return super().train(checkpoint, *args, **kwargs)
+            with self.cost.phase(TRAIN):
+                return super().train(checkpoint, *args, **kwargs)
         finally:
             if self.sigterm is not None:
                 self.sigterm.stop()
@@ -125,11 +137,12 @@ class ExtTrainer(Trainer):
         return loader
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """Shuffle the rows as Trainer does, or draw them so that every label comes equally often."""
-        if not self.balances_labels:
-            return super()._get_train_sampler(train_dataset)
+        """Shuffle the rows as Trainer does, draw every label equally often, or bring similar lengths together."""
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return build_balanced_sampler(self.args, self.model, rows)
+        balanced = build_balanced_sampler(self.args, self.model, rows) if self.balances_labels else None
+        if self.length_strategy in (GROUP, BUDGET):
+            return build_length_sampler(self, self.length_strategy, rows, balanced)
+        return balanced or super()._get_train_sampler(train_dataset)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -143,6 +156,7 @@ class ExtTrainer(Trainer):
                 self.adversarial.count_rows(batches)
         if not self.model_accepts_loss_kwargs and self.compute_loss_func is None:
             num_items_in_batch = None
+        self.mean_weights.prepare(batches, num_items_in_batch)
         return batches, num_items_in_batch
 
     def training_step(
@@ -154,6 +168,8 @@ class ExtTrainer(Trainer):
         """Add one micro-batch's gradient, adversarial passes included; the loss given back is the clean one."""
         step, batch = super().training_step, inputs
         self.named_losses.start_step()
+        self.mean_weights.begin_micro_batch(inputs)
+        self.cost.see(inputs)
         if self.rdrop is not None:
             batch, num_items_in_batch = self.rdrop.double(inputs, num_items_in_batch)
         if self.adversarial is not None:
@@ -182,6 +198,8 @@ class ExtTrainer(Trainer):
             loss = loss + self.rdrop.penalty(outputs, labels, num_items_in_batch)
         if self.adversarial is not None:
             loss = self.adversarial.weigh(loss, outputs)
+        if model.training:
+            loss = self.mean_weights.weigh(loss, by_rows=own is not None)
         return (loss, outputs) if return_outputs else loss
 
     # --- evaluation ---------------------------------------------------------------------------------------------------
@@ -196,12 +214,13 @@ class ExtTrainer(Trainer):
     ) -> EvalLoopOutput:
         """Evaluate or predict as Trainer does, with a loss in which every item counts once, see ``ExactLoss``."""
         average = self.ema.evaluating(self.model) if self.ema is not None else nullcontext()
-        with average, self.exact_loss.measured():
+        phase = self.cost.phase(PREDICT if description == "Prediction" else EVALUATE)
+        with phase, average, self.exact_loss.measured(), input_order(self, dataloader) as order:
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )
         self.exact_loss.write_into(output.metrics, metric_key_prefix)
-        return output
+        return order.restore_output(output)
 
     def prediction_step(
         self,
@@ -212,12 +231,17 @@ class ExtTrainer(Trainer):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Predict one batch; without training before, its labels settle the scale of the evaluation loss."""
         self.loss_scale.settle(inputs)
+        self.cost.see(inputs)
         found = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         self.exact_loss.add(model, inputs, found[0])
         return found
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
-        """Keep the order of the rows: grouped by length, transformers 5.23 returns predictions in another one."""
+        """Read the rows by length; ``evaluation_loop`` brings them back to their order, which Trainer does not."""
+        groups = getattr(self.compute_metrics, "row_groups", ())
+        by_length = sort_by_length(eval_dataset, column=self.args.length_column_name, groups=groups)
+        if by_length is not None:
+            return by_length
         strategy = self.args.train_sampling_strategy
         self.args.train_sampling_strategy = "random"
         try:

@@ -18,7 +18,6 @@ from hf_ext.models import (
 
 HEADS = ("stock", "ext", "crf", "tagger")
 CRF_HEADS = ("crf", "tagger")
-MEAN_HEADS = ("stock",)  # the others divide a sum by num_items_in_batch
 ROWS = 16
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

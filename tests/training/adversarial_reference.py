@@ -7,7 +7,7 @@ One function a method, from the formulas in the class docstrings; everything in 
 from __future__ import annotations
 
 import torch
-from adversarial_models import CRF_HEADS, MEAN_HEADS, build_model, micro_batches
+from adversarial_models import CRF_HEADS, build_model, micro_batches
 from torch.func import functional_call, grad
 from torch.nn import functional
 from torchcrf import CRF
@@ -30,12 +30,11 @@ class Reference:
         batch: The micro-batch.
         items: Labels in all micro-batches.
         rows: Rows in all micro-batches.
-        count: Number of micro-batches.
     """
 
-    def __init__(self, head, batch, *, items, rows, count):
+    def __init__(self, head, batch, *, items, rows):
         self.head, self.batch = head, batch
-        self.items, self.rows, self.count = items, rows, count
+        self.items, self.rows = items, rows
         self.model = build_model(head)
         self.parameters = {name: value.detach() for name, value in self.model.named_parameters()}
         self.table = next(name for name in self.parameters if name.endswith(".word_embeddings.weight"))
@@ -54,8 +53,6 @@ class Reference:
             crf = {name.removeprefix("crf."): value for name, value in parameters.items() if name.startswith("crf.")}
             arguments = (logits, labels.clamp_min(0), self.batch["attention_mask"].bool())
             return -functional_call(CRF(3, batch_first=True), crf, arguments) / self.items
-        if self.head in MEAN_HEADS:
-            return functional.cross_entropy(logits, labels) / self.count
         return functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100) / self.items
 
     def divergence(self, parameters, delta):
@@ -65,7 +62,7 @@ class Reference:
         each = (clean.softmax(-1) * (clean.log_softmax(-1) - logits.log_softmax(-1))).sum(-1)  # (B,) or (B, T)
         if each.dim() == 2:
             each = (each * self.mask[:, :, 0]).sum(1) / self.mask[:, :, 0].sum(1)
-        return each.mean() / self.count if self.head in MEAN_HEADS else each.sum() / self.rows
+        return each.sum() / self.rows
 
     def gradient(self, delta, loss=None, parameters=None):
         return grad(loss or self.loss)(parameters or self.parameters, delta)
@@ -132,7 +129,7 @@ def reference_gradient(head, method, count):
     rows = sum(len(batch["labels"]) for batch in batches)
     total = {}
     for batch in batches:
-        for weight, gradient in getattr(Reference(head, batch, items=items, rows=rows, count=count), method)():
+        for weight, gradient in getattr(Reference(head, batch, items=items, rows=rows), method)():
             for name, value in gradient.items():
                 total[name] = total.get(name, 0.0) + weight * value
     return total

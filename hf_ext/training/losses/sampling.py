@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from hf_ext.errors import UserError
 from hf_ext.models.schema import IGNORED_LABEL, MULTI_LABEL, REGRESSION
+from hf_ext.training.batching.arguments import OFFICIAL_GROUPING
+from hf_ext.training.batching.row_order import tell_epochs
 from hf_ext.training.losses.problem_types import problem_type_of
 from hf_ext.training.losses.train_labels import first_label, read_labels, require_countable
 
@@ -48,26 +50,6 @@ class BalancedSampler(Sampler[int]):
         yield from np.random.default_rng((self.seed, self.epoch)).choice(rows, size=rows, p=self.probabilities).tolist()
 
 
-class SamplerEpochCallback(TrainerCallback):
-    """Tell the sampler the epoch.
-
-    Trainer does so too, but in the epoch that it resumes in the middle, on several processes, what it says ends at
-    accelerate's wrappers.
-    """
-
-    def on_epoch_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        train_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Pass the epoch on through the dataloader as it is without skipped batches."""
-        if hasattr(train_dataloader, "set_epoch"):
-            train_dataloader.set_epoch(int(state.epoch or 0))
-
-
 def balance_labels(trainer: Trainer) -> bool:
     """Prepare a trainer for ``--weighted_sampling``, if its arguments ask for it.
 
@@ -78,7 +60,7 @@ def balance_labels(trainer: Trainer) -> bool:
         return False
     if trainer.train_dataset is not None:
         require_countable(trainer.train_dataset, FLAG)
-    trainer.add_callback(SamplerEpochCallback())
+    tell_epochs(trainer)
     return True
 
 
@@ -88,7 +70,7 @@ def build_balanced_sampler(args: TrainingArguments, model: Any, train_dataset: A
     Raises:
         UserError: If the rows are a stream, or have not one label or one list of labels each.
     """
-    if args.train_sampling_strategy != "random":
+    if args.train_sampling_strategy not in ("random", OFFICIAL_GROUPING):
         raise UserError(f"{FLAG} and --train_sampling_strategy {args.train_sampling_strategy} exclude one another")
     labels = read_labels(train_dataset, FLAG)
     problem_type = problem_type_of(model, first_label(train_dataset))

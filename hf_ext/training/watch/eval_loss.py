@@ -13,6 +13,7 @@ from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
 from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.item_count import count_items
 from hf_ext.training.watch.named_losses import NamedLosses
 
 
@@ -24,9 +25,8 @@ class ExactLoss:
 
         loss = sum_b n_b * mean_b / sum_b n_b
 
-    Items are what the loss is a mean over: labels other than -100 (those of the next token where a model shifts them),
-    all numbers of float labels, rows where there are no labels. With several label names the first counts. A batch
-    without items (its mean is NaN) is left out. Sums are float64 and stay on the device until the end.
+    Items are what the loss is a mean over, see ``count_items``. A batch without items (its mean is NaN) is left out.
+    Sums are float64 and stay on the device until the end.
 
     On several processes the last batch is filled up with rows that came before. There, every process computes its loss
     once more on its rows that are new, or on one row that does not count, since a sharded model needs all processes.
@@ -125,19 +125,8 @@ class ExactLoss:
         trainer, like = self.trainer, self._sums
         counted = trainer._get_num_items_in_batch([inputs], trainer.args.device) if trainer.args.n_gpu <= 1 else None
         if counted is None:
-            counted = self._count_labels(inputs)
+            counted = count_items(trainer, inputs)
         return torch.as_tensor(counted, dtype=like.dtype, device=like.device)
-
-    def _count_labels(self, inputs: Mapping[str, Any]) -> Tensor | int:
-        names = self.trainer.label_names
-        labels = inputs.get(names[0]) if names else None
-        if not isinstance(labels, Tensor):
-            return count_rows(inputs)
-        if labels.is_floating_point():
-            return labels.numel()
-        if self.trainer._loss_shifts_labels and names[0] == "labels":
-            labels = inputs.get("shift_labels", labels[..., 1:])
-        return labels.ne(IGNORED_LABEL).sum()
 
     def _shares_rows(self) -> bool:
         """Whether several processes work on the same rows (tensor, context or sequence parallel)."""

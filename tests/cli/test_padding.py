@@ -1,0 +1,49 @@
+"""``--pad_to_max_length`` and ``--length_strategy``: one thing, whichever flag says it."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from hf_ext.cli.padding import settle_padding
+from hf_ext.errors import UserError
+
+
+def settled(strategy=None, *, pads=False, sampling="random", **data):
+    args = SimpleNamespace(length_strategy=strategy, train_sampling_strategy=sampling)
+    data_args = SimpleNamespace(pad_to_max_length=pads, **data)
+    settle_padding(args, data_args)
+    return args.length_strategy, data_args.pad_to_max_length
+
+
+def test_either_flag_sets_the_other():
+    assert settled() == (None, False)
+    assert settled("group") == ("group", False)
+    assert settled("pad_max") == ("pad_max", True)
+    assert settled("pad_max", pads=True) == ("pad_max", True)
+    assert settled(pads=True) == (None, True)
+
+
+def test_grouping_what_is_padded_anyway_is_pointed_out(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert settled("group", pads=True) == ("pad_max", True)
+    assert "nothing is grouped" in caplog.text
+
+
+@pytest.mark.parametrize("strategy", ["dynamic", "budget"])
+def test_contradictions_are_refused(strategy):
+    with pytest.raises(UserError, match=f"--pad_to_max_length and --length_strategy {strategy} contradict"):
+        settled(strategy, pads=True)
+
+
+def test_packed_rows_are_not_grouped(caplog):
+    with pytest.raises(UserError, match="rows are packed to one length already – leave it out, or add --packing none"):
+        settled("budget", packing="best_fit")
+    with pytest.raises(UserError, match="rows are packed"):
+        settled("group", packing="concat")
+    with caplog.at_level(logging.WARNING):
+        assert settled("group", sampling="group_by_length", packing="best_fit") == (None, False)
+    assert "packed to one length" in caplog.text
+    assert settled("group", packing="none") == ("group", False)
