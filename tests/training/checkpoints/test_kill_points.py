@@ -77,7 +77,7 @@ def test_every_point_is_a_kind_of_its_own_and_there_are_thirty_runs():
     ("variant", "point", "rank"),
     [
         ("plain", "in a step", 1),
-        ("stopping", TERMINATED, 1),
+        pytest.param("stopping", TERMINATED, 1, marks=pytest.mark.stress),
         pytest.param("fgm", "in the commit", 0, marks=pytest.mark.stress),
         pytest.param("ema", "in the optimizer", 0, marks=pytest.mark.stress),
         pytest.param("plain", "before the random numbers", 1, marks=pytest.mark.stress),
@@ -89,7 +89,7 @@ def test_two_processes_of_which_one_is_killed(variant, point, rank, tmp_path):
 
     def run(folder, point=None):
         def work(mine):
-            callbacks = [Signalled(3)] if point == TERMINATED and mine == rank else []
+            callbacks = [Signalled(3, rank=rank)] if point == TERMINATED and mine == rank else []
             if point in POINTS and mine == rank:
                 POINTS[point]()
             train(tmp_path / folder, variant, resume=point is None, callbacks=callbacks, **settings)
