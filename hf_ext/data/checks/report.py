@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hf_ext.data.checks.findings import Finding
+from hf_ext.errors import UserError
 
 REPORT_FILE = "data_report.json"
 
@@ -50,3 +53,18 @@ def describe_sizes(sizes: Iterable[int] | np.ndarray, unit: str) -> Figures:
         return {}
     figures = {"mean": array.mean(), "95%": np.percentile(array, 95), "max": array.max()}
     return {f"{unit}_{name}": round(float(value)) for name, value in figures.items()}
+
+
+def write_report(report: DataReport, folder: Path) -> Path:
+    """Write ``data_report.json`` into a folder, made if absent; give its path.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = folder / REPORT_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=2), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(path), fix="check --output_dir") from None
+    return path
