@@ -26,7 +26,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "Training: how long, and at which rate": (
         *("num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
         *("learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay", "max_grad_norm"),
-        *("label_smoothing_factor", "bf16", "fp16", "torch_compile", "activation_checkpointing"),
+        *("label_smoothing_factor", "precision", "bf16", "fp16", "torch_compile", "activation_checkpointing"),
         "dataloader_num_workers",
     ),
     "Evaluation and checkpoints: how often, and which one is kept": (

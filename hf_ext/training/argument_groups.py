@@ -14,6 +14,7 @@ from typing import Any
 
 from hf_ext.errors import did_you_mean
 from hf_ext.training.batching.arguments import BatchingArguments
+from hf_ext.training.precision import PrecisionArguments
 
 
 @dataclass
@@ -260,6 +261,7 @@ class RunArguments:
 ARGUMENT_GROUPS = (
     RunArguments,
     BatchingArguments,
+    PrecisionArguments,
     AdversarialArguments,
     OptimizationArguments,
     LossArguments,

@@ -26,6 +26,7 @@ from hf_ext.training.averages.ema import check_ema
 from hf_ext.training.batching.arguments import BatchingArguments, settle_length_strategy
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
+from hf_ext.training.precision import PrecisionArguments, settle_precision
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse", "perplexity"})
 
@@ -36,6 +37,7 @@ WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 class ExtTrainingArguments(
     RunArguments,
     BatchingArguments,
+    PrecisionArguments,
     AdversarialArguments,
     OptimizationArguments,
     LossArguments,
@@ -63,6 +65,7 @@ class ExtTrainingArguments(
         self._check_what_is_asked()
         warn_of_idle_flags(self)
         self._settle_device()
+        settle_precision(self)
         self._settle_resume()
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
             self.metric_for_best_model = "loss"
