@@ -26,6 +26,7 @@ from hf_ext.training.callbacks import callbacks_from, watch_losses
 from hf_ext.training.checkpoints.interruption import stop_on_sigterm
 from hf_ext.training.checkpoints.keeper import CheckpointKeeper
 from hf_ext.training.checkpoints.loading import require_all_weights
+from hf_ext.training.checkpoints.recovery import find_best_again
 from hf_ext.training.compat import require_known_trainer
 from hf_ext.training.losses.choice import install_loss
 from hf_ext.training.losses.mean_weights import MeanWeights
@@ -126,6 +127,7 @@ class ExtTrainer(Trainer):
         """Begin or resume as Trainer does; of a stream, find the pass again that the checkpoint was in."""
         begin = super()._init_training_state(*args, **kwargs)
         given = inspect.signature(Trainer._init_training_state).bind(self, *args, **kwargs).arguments
+        find_best_again(self.state, given["resume_from_checkpoint"])
         epochs, batches = find_stream_position(self, given["resume_from_checkpoint"]) or begin
         return epochs, 0 if self.args.ignore_data_skip else batches
 

@@ -21,7 +21,7 @@ from hf_ext.training.checkpoints.manifest import write_manifest
 from hf_ext.training.checkpoints.meaning import find_other_meanings
 from hf_ext.training.checkpoints.model_folder import swapped_in
 from hf_ext.training.checkpoints.recovery import Recovery, begin_anew, find_newest, open_named
-from hf_ext.training.checkpoints.rotation import EARLIER, rotate, set_aside
+from hf_ext.training.checkpoints.rotation import REPLACED, rotate, set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class CheckpointKeeper:
         folder = parent / f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}"
         replaced = None
         if args.should_save and folder.exists():  # never write into a checkpoint that counts
-            replaced = set_aside(folder, prefix=EARLIER)
+            replaced = set_aside(folder, prefix=REPLACED)
         trainer.accelerator.wait_for_everyone()
         try:
             with self._rotation_held_back():
@@ -133,8 +133,6 @@ class CheckpointKeeper:
                 raise
             raise answer from error
         if args.should_save:
-            if replaced is not None:
-                shutil.rmtree(replaced, ignore_errors=True)
             self._rotate(parent)
         trainer.accelerator.wait_for_everyone()
 
@@ -148,10 +146,10 @@ class CheckpointKeeper:
         )
 
     def _rotate(self, parent: Path) -> None:
-        if self.interim:
-            return  # the run that goes on from it decides
         best = self.trainer.state.best_model_checkpoint
-        rotate(parent, limit=self.trainer.args.save_total_limit, kept=[Path(best).name] if best else [])
+        # after an extra one the run that goes on from it decides what goes
+        limit = None if self.interim else self.trainer.args.save_total_limit
+        rotate(parent, limit=limit, kept=[Path(best).name] if best else [])
 
     @contextmanager
     def _rotation_held_back(self) -> Iterator[None]:

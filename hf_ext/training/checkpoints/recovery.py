@@ -16,7 +16,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_ext.errors import UserError
 from hf_ext.training.checkpoints.manifest import MANIFEST, DamagedError, Manifest, read_manifest, verify
-from hf_ext.training.checkpoints.rotation import BROKEN, EARLIER, list_checkpoints, set_aside
+from hf_ext.training.checkpoints.rotation import BROKEN, EARLIER, REPLACED, list_checkpoints, set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ def find_newest(args: TrainingArguments, *, or_none: bool = False) -> Recovery:
         UserError: If no checkpoint is whole, saying what is wrong with the newest one.
     """
     folder = Path(args.output_dir or ".")
+    _put_back_replaced(folder)
     found = list_checkpoints(folder)
     run = _last_run(found.values())
     passed_over: dict[Path, str | None] = {}
@@ -112,6 +113,33 @@ def _later(args: TrainingArguments, step: int, checkpoint: Path | None = None) -
     found = list_checkpoints(Path(args.output_dir or "."))
     named = checkpoint.resolve() if checkpoint is not None else None
     return {path: None for number, path in found.items() if number > step and path.resolve() != named}
+
+
+def find_best_again(state: TrainerState, checkpoint: str | None) -> None:
+    """Let a resumed state name its best checkpoint beside the one that it came from, if the folder has been moved.
+
+    Trainer forgets a best checkpoint that is not at the path where it was written.
+
+    Args:
+        state: The state after Trainer has resumed.
+        checkpoint: The checkpoint that it came from.
+    """
+    if checkpoint is not None and state.best_global_step and state.best_model_checkpoint is None:
+        best = Path(checkpoint).with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}")
+        if best.is_dir():
+            state.best_model_checkpoint = str(best)
+
+
+def _put_back_replaced(folder: Path) -> None:
+    """Give a checkpoint its place again that was being replaced when the run was killed."""
+    for path in folder.glob(f"{REPLACED}-{PREFIX_CHECKPOINT_DIR}-*"):
+        place = path.with_name(path.name.removeprefix(f"{REPLACED}-").rpartition("-")[0])
+        try:
+            verify(place)
+        except DamagedError:
+            if place.exists():
+                set_aside(place)
+            path.rename(place)
 
 
 def _last_run(checkpoints: Iterable[Path]) -> str | None:

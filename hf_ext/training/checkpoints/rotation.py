@@ -15,7 +15,7 @@ from hf_ext.training.checkpoints.manifest import DamagedError, read_manifest
 logger = logging.getLogger(__name__)
 
 # with a leading underscore neither Trainer nor an upload to the Hub takes them for checkpoints
-BROKEN, EARLIER, GOING = "_broken", "_earlier", "_deleting"
+BROKEN, EARLIER, REPLACED, GOING = "_broken", "_earlier", "_replaced", "_deleting"
 
 
 def list_checkpoints(folder: Path) -> dict[int, Path]:
@@ -52,7 +52,7 @@ def rotate(folder: Path, *, limit: int | None, kept: Collection[str]) -> None:
         limit: How many stay; unlimited if None or not positive.
         kept: Names of folders that stay whatever their age, such as the best one.
     """
-    for leftover in folder.glob(f"{GOING}-*"):
+    for leftover in [*folder.glob(f"{GOING}-*"), *folder.glob(f"{REPLACED}-*")]:
         shutil.rmtree(leftover, ignore_errors=True)
     older = list(list_checkpoints(folder).values())[:-1]
     interim = [path for path in older if path.name not in kept and _is_interim(path)]

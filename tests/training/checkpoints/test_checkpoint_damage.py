@@ -11,7 +11,7 @@ import pytest
 from checkpoint_runs import build_trainer, checkpoint_names, same_weights, train, truncate
 
 from hf_ext.errors import UserError
-from hf_ext.training.checkpoints.manifest import MANIFEST, read_manifest, write_manifest
+from hf_ext.training.checkpoints.manifest import MANIFEST, read_manifest, verify, write_manifest
 
 FILES = [
     "model.safetensors",
@@ -179,6 +179,25 @@ def test_checkpoints_of_steps_that_are_made_anew_are_set_aside(asked, stopped):
 def test_a_run_that_saves_nothing_leaves_the_folder_alone(stopped):
     begin(stopped, None, save_strategy="no")
     assert checkpoint_names(stopped) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_a_checkpoint_that_was_being_replaced_is_put_back(stopped):
+    whole = stopped / "checkpoint-4"
+    shutil.copytree(whole, stopped / "_replaced-checkpoint-4-1")
+    (whole / MANIFEST).unlink()
+    assert begin(stopped) == str(whole)
+    assert verify(whole).step == 4
+    assert not list(stopped.glob("_replaced-*"))
+
+
+@pytest.mark.slow
+def test_a_folder_that_was_moved_still_knows_its_best_checkpoint(tmp_path):
+    train(tmp_path / "here", "stopping")
+    (tmp_path / "here").rename(tmp_path / "there")
+    shutil.copytree(tmp_path / "there", tmp_path / "whole")
+    resumed = train(tmp_path / "there", "stopping", resume="last")
+    assert Path(resumed.state.best_model_checkpoint).parent == tmp_path / "there"
+    assert same_weights(tmp_path / "there", tmp_path / "whole")
 
 
 @pytest.mark.parametrize(("load_best", "expected"), [(True, "checkpoint-2"), (False, "checkpoint-8")])

@@ -67,8 +67,9 @@ def test_what_is_deleted_loses_its_name_first(folder, monkeypatch):
     assert met == [("_deleting-checkpoint-4-1", [2, 8, 10])]
 
 
-def test_a_deletion_that_was_cut_short_is_ended_by_the_next(folder):
-    (folder / "_deleting-checkpoint-1-1").mkdir()
+@pytest.mark.parametrize("name", ["_deleting-checkpoint-1-1", "_replaced-checkpoint-4-1"])
+def test_a_deletion_that_was_cut_short_is_ended_by_the_next(name, folder):
+    (folder / name).mkdir()
     rotate(folder, limit=None, kept=[])
     assert not list(folder.glob("_*"))
 
