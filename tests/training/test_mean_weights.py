@@ -85,3 +85,8 @@ def test_weights_are_shares_of_items_and_of_rows(arguments):
     weights.begin_micro_batch({"labels": torch.tensor([1])})  # nobody prepared it
     assert weights.weigh(torch.tensor(1.0), by_rows=False) == 1
     torch.testing.assert_close(found, [[2 * 3 / 4, 3 * 3 / 8], [0.0, 3 * 3 / 8], [2 * 3 / 4, 2 * 3 / 8]])
+
+
+def test_the_end_of_a_stream_is_no_step(arguments):
+    trainer = ExtTrainer(build_model("stock"), arguments(**STEP))
+    assert trainer.get_batch_samples(iter([]), 3, trainer.args.device) == ([], None)

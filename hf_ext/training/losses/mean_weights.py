@@ -40,10 +40,10 @@ class MeanWeights:
         self._current: Tensor | None = None
 
     def prepare(self, batches: Sequence[Mapping[str, Any]], num_items_in_batch: Any) -> None:
-        """Weigh the micro-batches of the next optimizer step."""
+        """Weigh the micro-batches of the next optimizer step; a stream that has ended gives none."""
         trainer, processes = self.trainer, self.trainer.accelerator.num_processes
         self._batches, self._current = (), None
-        if len(batches) * processes == 1 or self.loss_scale.divides_by_items(num_items_in_batch):
+        if not batches or len(batches) * processes == 1 or self.loss_scale.divides_by_items(num_items_in_batch):
             return
         device = trainer.args.device
         pairs = [(count_items(trainer, batch), count_rows(batch)) for batch in batches]
