@@ -11,6 +11,7 @@ since every row costs them the same; all figures are by row.
 from __future__ import annotations
 
 import argparse
+import copy
 import tempfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -46,12 +47,14 @@ TRAINING = {
     BY_CHANCE: Arm(),
     "group": Arm("group"),
     "budget": Arm("budget"),
+    "pack": Arm("pack"),
 }
 EVALUATION = {
     WIDEST: Arm(length=512),
     OFFICIAL: Arm(length=128),
     BY_CHANCE: Arm(trainer=Trainer),  # rows as they come
     "sorted": Arm(),
+    "pack": Arm("pack"),
 }
 
 
@@ -120,7 +123,8 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         for name, arm in arms.items():
             chosen = rows.select(range(fixed)) if arm.length is not None else rows
-            trainers[name] = build_trainer(arm, chosen, model, batch=batch, folder=folder)
+            own = copy.deepcopy(model) if arm.strategy == "pack" else model  # its encoder stays packed
+            trainers[name] = build_trainer(arm, chosen, own, batch=batch, folder=folder)
             passes[name] = trainers[name].evaluate if evaluates else trainers[name].train
             counts[name] = len(chosen)
         seconds = interleave(passes, repetitions, warmup=1)

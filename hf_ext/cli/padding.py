@@ -7,7 +7,7 @@ from typing import Any
 
 from hf_ext.errors import UserError
 from hf_ext.training.arguments import ExtTrainingArguments
-from hf_ext.training.batching.arguments import BUDGET, GROUP, OFFICIAL_GROUPING, PAD_MAX
+from hf_ext.training.batching.arguments import BUDGET, GROUP, OFFICIAL_GROUPING, PACK, PAD_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def settle_padding(args: ExtTrainingArguments, data_args: Any) -> None:
 
 
 def _leave_packed_rows(args: ExtTrainingArguments) -> None:
-    if args.length_strategy not in (GROUP, BUDGET):
+    if args.length_strategy not in (GROUP, BUDGET, PACK):
         return
     if args.train_sampling_strategy != OFFICIAL_GROUPING:
         what = f"--length_strategy {args.length_strategy}: rows are packed to one length already"

@@ -32,7 +32,7 @@ def test_grouping_what_is_padded_anyway_is_pointed_out(caplog):
     assert "nothing is grouped" in caplog.text
 
 
-@pytest.mark.parametrize("strategy", ["dynamic", "budget"])
+@pytest.mark.parametrize("strategy", ["dynamic", "budget", "pack"])
 def test_contradictions_are_refused(strategy):
     with pytest.raises(UserError, match=f"--pad_to_max_length and --length_strategy {strategy} contradict"):
         settled(strategy, pads=True)
@@ -41,8 +41,9 @@ def test_contradictions_are_refused(strategy):
 def test_packed_rows_are_not_grouped(caplog):
     with pytest.raises(UserError, match="rows are packed to one length already – leave it out, or add --packing none"):
         settled("budget", packing="best_fit")
-    with pytest.raises(UserError, match="rows are packed"):
-        settled("group", packing="concat")
+    for strategy in ("group", "pack"):
+        with pytest.raises(UserError, match="rows are packed"):
+            settled(strategy, packing="concat")
     with caplog.at_level(logging.WARNING):
         assert settled("group", sampling="group_by_length", packing="best_fit") == (None, False)
     assert "packed to one length" in caplog.text

@@ -60,3 +60,12 @@ def test_what_is_no_token_is_not_counted(bert, arguments):
 
 def test_nothing_costs_nothing():
     assert (PhaseCost(0.0, 0, 0).tokens_per_second, PhaseCost(1.0, 0, 0).padding) == (0.0, 1.0)
+
+
+def test_layers_of_a_packed_encoder_compute_on_no_padding(arguments):
+    trainer = ExtTrainer(
+        tiny_bert(), arguments(length_strategy="pack", per_device_train_batch_size=6), train_dataset=ROWS
+    )
+    trainer.train()
+    cost = trainer.cost.totals()["train"]
+    assert cost.tokens == cost.padded_tokens == 2 * REAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-DYNAMIC, PAD_MAX, GROUP, BUDGET = LENGTH_STRATEGIES = ("dynamic", "pad_max", "group", "budget")
+DYNAMIC, PAD_MAX, GROUP, BUDGET, PACK = LENGTH_STRATEGIES = ("dynamic", "pad_max", "group", "budget", "pack")
 OFFICIAL_GROUPING = "group_by_length"  # what transformers calls ``group``
 
 
@@ -17,7 +17,8 @@ class BatchingArguments:
         default=None,
         metadata={
             "help": "Training batches: dynamic (random rows, padded to the longest; the default), pad_max (padded to "
-            "the maximum), group (rows of similar length), budget (as many rows as --tokens_per_batch allows).",
+            "the maximum), group (rows of similar length), budget (as many rows as --tokens_per_batch allows), "
+            "pack (random rows, and no padding inside of the encoder).",
             "choices": list(LENGTH_STRATEGIES),
         },
     )
@@ -56,6 +57,8 @@ def settle_length_strategy(args: Any) -> None:
     if sampling != "random" and not agrees:
         remedy = "leave out one of them" if sampling == OFFICIAL_GROUPING else "add --length_strategy dynamic"
         raise ValueError(f"--length_strategy {chosen} and --train_sampling_strategy {sampling} differ: {remedy}.")
+    if chosen == PACK and args.torch_compile:
+        raise ValueError("--length_strategy pack and --torch_compile do not go together: leave one of them out.")
     if chosen != BUDGET:
         return
     if args.weighted_sampling:

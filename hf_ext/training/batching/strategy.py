@@ -13,9 +13,10 @@ from transformers import Trainer
 from transformers.trainer_utils import has_length
 
 from hf_ext.errors import UserError
-from hf_ext.training.batching.arguments import BUDGET, DYNAMIC, GROUP
+from hf_ext.training.batching.arguments import BUDGET, DYNAMIC, GROUP, PACK
 from hf_ext.training.batching.grouping import LengthGroupedRows
 from hf_ext.training.batching.lengths import measure_rows, read_lengths
+from hf_ext.training.batching.padding_free import pack_or_group
 from hf_ext.training.batching.row_order import EpochOrder, ShuffledRows, tell_epochs
 from hf_ext.training.batching.token_budget import TokenBudgetBatches
 
@@ -32,6 +33,8 @@ def choose_length_strategy(trainer: Trainer) -> str:
         UserError: If it needs lengths and the rows are streamed.
     """
     strategy = getattr(trainer.args, "length_strategy", None) or DYNAMIC
+    if strategy == PACK:
+        strategy = pack_or_group(trainer)
     if strategy not in (GROUP, BUDGET):
         return strategy
     rows = trainer.train_dataset

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
+from hf_ext.training.batching.arguments import PACK
+
 TRAIN, EVALUATE, PREDICT = PHASES = ("train", "evaluate", "predict")
 
 
@@ -22,7 +24,7 @@ class PhaseCost:
     Args:
         seconds: On the main process, without the phases inside of it.
         tokens: Real tokens that went through the model, on all processes.
-        padded_tokens: The same with padding.
+        padded_tokens: The same with padding that the layers of the encoder compute on.
     """
 
     seconds: float
@@ -90,6 +92,8 @@ class RunCost:
                 sums[i, 0], sums[i, 1] = self._tokens[name], self._padded[name]
         if self.trainer.args.world_size > 1:
             sums = self.trainer.accelerator.reduce(sums, "sum")
+        if getattr(self.trainer, "length_strategy", None) == PACK:
+            sums[:, 1] = sums[:, 0]
         counts = sums.tolist()
         return {
             name: PhaseCost(self.seconds[name], *counts[i]) for i, name in enumerate(PHASES) if name in self.seconds

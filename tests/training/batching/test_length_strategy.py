@@ -41,6 +41,8 @@ def test_the_official_flag_means_group_and_nothing_means_dynamic(arguments):
         ({"length_strategy": "budget", "train_sampling_strategy": "group_by_length"}, "leave out one of them"),
         ({"length_strategy": "group", "train_sampling_strategy": "sequential"}, "add --length_strategy dynamic"),
         ({"length_strategy": "budget", "train_sampling_strategy": "batch_rebalance"}, "add --length_strategy dynamic"),
+        ({"length_strategy": "pack", "train_sampling_strategy": "group_by_length"}, "leave out one of them"),
+        ({"length_strategy": "pack", "torch_compile": True}, "leave one of them out"),
         ({"tokens_per_batch": 512}, "add --length_strategy budget"),
         ({"length_strategy": "budget", "tokens_per_batch": 0}, "at least 1, got 0"),
         ({"length_strategy": "budget", "weighted_sampling": True}, "take --length_strategy group"),
