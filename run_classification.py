@@ -88,7 +88,7 @@ def main(argv: list[str]) -> dict:
             num_workers=data_args.preprocessing_num_workers,
             positions=count_positions(model),
         )
-    outcome.note(data.notes)
+    outcome.report(data)
 
     # 7. Trainer
     with blame_flags():

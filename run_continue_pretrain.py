@@ -95,7 +95,7 @@ def main(argv: list[str]) -> dict:
             num_workers=data_args.preprocessing_num_workers,
             positions=count_positions(model),
         )
-    outcome.note(data.notes)
+    outcome.report(data)
     check_tokens(rows, tokenizer)
 
     # 7. Trainer: words are masked anew in every epoch

@@ -11,6 +11,8 @@ from transformers import Trainer
 
 from hf_ext.cli.faults import blame_run
 from hf_ext.cli.outcome import Outcome
+from hf_ext.data.checks.classification import inspect_classification
+from hf_ext.data.checks.report import DataReport
 from hf_ext.data.classification import ClassificationData
 from hf_ext.evaluation.baseline import tfidf_baseline
 from hf_ext.evaluation.metrics import first_array, score
@@ -62,6 +64,9 @@ class ClassificationOutcome(Outcome[ClassificationData]):
     def _count(self, data: ClassificationData, split: str) -> int | None:
         rows = data.splits[split].rows
         return len(rows) if isinstance(rows, Sized) else None  # streamed while training
+
+    def _inspect(self, data: ClassificationData) -> DataReport:
+        return inspect_classification(data)
 
     def _main_metrics(self, data: ClassificationData) -> Sequence[str]:
         return MAIN_METRICS[data.schema.labels.problem_type]

@@ -15,6 +15,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.cost_report import COST, RunClock, cost_figures, cost_line
 from hf_ext.cli.faults import blame_run
+from hf_ext.data.checks.report import REPORT_FILE, DataReport, write_report
+from hf_ext.data.checks.summary import summarise
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
 from hf_ext.training.trainer import ExtTrainer
@@ -77,10 +79,12 @@ class Outcome(Generic[Data]):
 
         return Path(datasets.config.HF_DATASETS_CACHE) / "hf_ext"
 
-    def note(self, notes: list[str]) -> None:
-        """Tell what was noticed in the data; other processes than the main one log no info."""
-        for line in dict.fromkeys(notes):
-            logger.info(line)
+    def report(self, data: Data) -> None:
+        """Tell what was noticed in the data, and write it into ``data_report.json``; the main process does."""
+        if self.args.process_index == 0:
+            report = self._inspect(data)
+            logger.info("The data:\n%s\n", summarise(report))
+            self.files[REPORT_FILE] = write_report(report, self.folder)
 
     def train(self, trainer: Trainer, data: Data) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
@@ -123,6 +127,10 @@ class Outcome(Generic[Data]):
 
     def _count(self, data: Data, split: str) -> int | None:
         """Count the rows of a split; None where nobody knows."""
+        raise NotImplementedError
+
+    def _inspect(self, data: Data) -> DataReport:
+        """Look at the data for what is worth telling."""
         raise NotImplementedError
 
     def _main_metrics(self, data: Data) -> Sequence[str]:

@@ -9,6 +9,8 @@ from datasets import Dataset
 from transformers import Trainer
 
 from hf_ext.cli.outcome import Outcome
+from hf_ext.data.checks.pretraining import inspect_pretraining
+from hf_ext.data.checks.report import DataReport
 from hf_ext.data.pretraining import PretrainingData
 from hf_ext.data.pretraining.figures import count_tokens, measure_mask_rate
 from hf_ext.training.watch.train_log import TRAIN_LOG
@@ -50,6 +52,9 @@ class PretrainingOutcome(Outcome[PretrainingData]):
 
     def _count(self, data: PretrainingData, split: str) -> int | None:
         return None  # rows are known to the trainer, see ``_figures``
+
+    def _inspect(self, data: PretrainingData) -> DataReport:
+        return inspect_pretraining(data)
 
     def _main_metrics(self, data: PretrainingData) -> Sequence[str]:
         return MAIN_METRICS

@@ -12,6 +12,8 @@ from transformers import Trainer
 
 from hf_ext.cli.faults import blame_run
 from hf_ext.cli.outcome import Outcome
+from hf_ext.data.checks.report import DataReport
+from hf_ext.data.checks.tagging import inspect_tagging
 from hf_ext.data.tagging import MergedTags, TaggingData
 from hf_ext.evaluation.entities import EntityCounts, Metrics
 from hf_ext.evaluation.tag_reports import write_tag_predictions
@@ -81,6 +83,9 @@ class TaggingOutcome(Outcome[TaggingData]):
 
     def _count(self, data: TaggingData, split: str) -> int:
         return len(data.splits[split].sentences)
+
+    def _inspect(self, data: TaggingData) -> DataReport:
+        return inspect_tagging(data)
 
     def _main_metrics(self, data: TaggingData) -> Sequence[str]:
         return MAIN_METRICS + (JOINT_METRICS if data.schema.sentence_labels else ())
