@@ -11,11 +11,6 @@ FEW = ("--do_train", "--max_steps", "1", "--use_cpu", "--disable_tqdm", "true", 
 SMALL = {
     "run_classification.py": ("--model_type", "textcnn", "--embedding_size", "8", "--filter_num", "4"),
     "run_ner.py": ("--embedding_size", "8", "--rnn_hidden_size", "4"),
-        "--model_type",
-        "bert",
-        "--config_overrides",
-        "hidden_size=16,num_hidden_layers=1,num_attention_heads=2",
-    ),
 }
 
 
