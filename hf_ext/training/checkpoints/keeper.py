@@ -18,10 +18,10 @@ from hf_ext.training.checkpoints.agreement import decide_together
 from hf_ext.training.checkpoints.disk import check_space, explain_no_room
 from hf_ext.training.checkpoints.fingerprint import find_changes, take_fingerprint
 from hf_ext.training.checkpoints.manifest import write_manifest
-from hf_ext.training.checkpoints.meaning import find_other_meanings
 from hf_ext.training.checkpoints.model_folder import swapped_in
 from hf_ext.training.checkpoints.recovery import Recovery, begin_anew, find_newest, open_named
 from hf_ext.training.checkpoints.rotation import REPLACED, rotate, set_aside
+from hf_ext.training.checkpoints.vocabularies import find_other_vocabularies
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class CheckpointKeeper:
     def _compare(self, recovery: Recovery) -> None:
         folder = recovery.checkpoint
         assert folder is not None
-        changes = find_other_meanings(self.trainer, folder)
+        changes = find_other_vocabularies(self.trainer, folder)
         if recovery.manifest is not None:
             changes += find_changes(recovery.manifest.fingerprint, self.fingerprint)
         if changes and getattr(self.trainer.args, "resume_changed_run", False):

@@ -15,7 +15,7 @@ from typing import Any
 from transformers import Trainer
 
 
-def find_other_meanings(trainer: Trainer, folder: Path) -> list[str]:
+def find_other_vocabularies(trainer: Trainer, folder: Path) -> list[str]:
     """Compare labels, tags, known characters and tokens with those of a checkpoint; what it lacks is not compared.
 
     Args:
