@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_ext.data.plain_text_arguments import PlainTextArguments
+
 
 @dataclass
-class TextLinesArguments:
-    """Where the lines come from, which are held out, and how many are read."""
+class TextLinesArguments(PlainTextArguments):
+    """Which lines are held out, and how many are read."""
 
-    dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub; it is streamed."})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
-    train_split_name: str = field(default="train", metadata={"help": "Its split."})
-    train_file: str | None = field(
-        default=None,
-        metadata={
-            "help": "Text to learn from: .txt .json .jsonl .csv .tsv .parquet, gzipped or not (not parquet). A file, "
-            "a folder, a pattern such as 'news/*.txt', or several, comma-separated."
-        },
-    )
-    validation_file: str | None = field(
-        default=None, metadata={"help": "Text to measure on, named in the same ways; unset holds some of it out."}
-    )
+    train_split_name: str = field(default="train", metadata={"help": "Split of the Hub data set; it is streamed."})
     validation_split_percentage: float = field(
         default=1.0,
         metadata={"help": "Percentage of the lines held out to measure on when no validation text is named."},
@@ -30,16 +20,6 @@ class TextLinesArguments:
     text_column_name: str | None = field(
         default=None,
         metadata={"help": "Columns of the text in rows, comma-separated; unset: text, or another usual name."},
-    )
-    delimiter: str | None = field(
-        default=None, metadata={"help": "Cell separator of csv and tsv files; unset goes by the extension."}
-    )
-    quoting: str = field(
-        default="auto",
-        metadata={
-            "help": "Whether quotation marks enclose the cells of csv and tsv files: auto looks at the file.",
-            "choices": ["auto", "minimal", "none"],
-        },
     )
     max_lines: int | None = field(
         default=None, metadata={"help": "Learn from this many lines, drawn at random from all; unset takes all."}

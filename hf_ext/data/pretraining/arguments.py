@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_ext.data.arguments import split_names
+from hf_ext.data.plain_text_arguments import PlainTextArguments
 from hf_ext.data.pretraining.segmenters import SEGMENTERS
 from hf_ext.errors import did_you_mean
 
@@ -16,21 +17,9 @@ LONGEST_SPAN = 10_000  # words
 
 
 @dataclass
-class PretrainingDataArguments:
-    """Where the text comes from, how it is cut into documents, and how documents become rows of masked tokens."""
+class PretrainingDataArguments(PlainTextArguments):
+    """How text is cut into documents, and how documents become rows of masked tokens."""
 
-    dataset_name: str | None = field(default=None, metadata={"help": "Name of a data set on the Hub."})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of that data set."})
-    train_file: str | None = field(
-        default=None,
-        metadata={
-            "help": "Training text: .txt .json .jsonl .csv .tsv .parquet, gzipped or not (not parquet). A file, a "
-            "folder (all files of these kinds in it), a pattern such as 'news/*.txt', or several, comma-separated."
-        },
-    )
-    validation_file: str | None = field(
-        default=None, metadata={"help": "Validation text, named in the same ways; unset holds some of it out."}
-    )
     validation_split_percentage: float = field(
         default=5.0,
         metadata={
@@ -41,16 +30,6 @@ class PretrainingDataArguments:
     split_seed: int = field(default=42, metadata={"help": "Seed of that draw, and of the order of the rows."})
     text_column_name: str | None = field(
         default=None, metadata={"help": "Column of the text in files of rows; unset: text, or another usual name."}
-    )
-    delimiter: str | None = field(
-        default=None, metadata={"help": "Cell separator of csv and tsv files; unset goes by the extension."}
-    )
-    quoting: str = field(
-        default="auto",
-        metadata={
-            "help": "Whether quotation marks enclose the cells of csv and tsv files: auto looks at the file.",
-            "choices": ["auto", "minimal", "none"],
-        },
     )
     data_weights: str | None = field(
         default=None,
