@@ -5,8 +5,7 @@ Names are imported on first use, so that a script that only prints its help does
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from hf_ext.lazy import lazy_names
 
 _HOMES = {
     "ClassificationCollator": "collators",
@@ -19,9 +18,4 @@ _HOMES = {
     "stream_rows": "files",
 }
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)
