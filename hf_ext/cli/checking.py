@@ -90,9 +90,9 @@ def find_needs(arguments: SourceArguments | PretrainingDataArguments) -> set[str
 
 def _splits_of_folder(arguments: SourceArguments, folder: str) -> Collection[str]:
     if isinstance(arguments, TaggingDataArguments):
-        from hf_ext.data.tagging.sources import find_split_paths
+        from hf_ext.data.tagging.sources import find_sentence_paths
 
-        return find_split_paths(folder).keys()
+        return find_sentence_paths(folder).keys()
     from hf_ext.data.files import find_split_files
 
     return find_split_files(folder).keys()

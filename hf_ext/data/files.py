@@ -15,10 +15,10 @@ from hf_ext.data.delimited import open_delimited
 from hf_ext.data.encodings import TextFile
 from hf_ext.data.jsonrows import open_json
 from hf_ext.data.rows import Row, RowReader, Table, to_cell
+from hf_ext.data.split_paths import SPLIT_STEMS, find_split_paths
 from hf_ext.errors import UserError
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
-SPLIT_STEMS = {"train": ("train",), "validation": ("dev", "val", "valid", "validation", "eval"), "test": ("test",)}
 PARQUET_BATCH = 1000  # rows
 
 
@@ -84,27 +84,16 @@ def find_split_files(folder: str | Path) -> dict[str, Path]:
     """Find the train, validation and test files of a folder by their names, e.g. ``dev.csv``.
 
     Raises:
-        UserError: If the folder is missing or holds none, or two files could be the same split.
+        UserError: As ``find_split_paths``.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder), fix="check --data_dir")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        plain = path.with_suffix("") if path.suffix == ".gz" else path
-        split = next((s for s, stems in SPLIT_STEMS.items() if plain.stem.lower() in stems), None)
-        if split is None or plain.suffix.lower() not in EXTENSIONS or not path.is_file():
-            continue
-        if split in found:
-            raise UserError(
-                f"both {found[split].name} and {path.name} could be the {split} rows",
-                where=str(folder),
-                fix=f"name one with --{split}_file",
-            )
-        found[split] = path
-    if not found:
-        raise UserError("no train, dev or test file", where=str(folder), fix="name files with --train_file and so on")
-    return found
+    return find_split_paths(folder, _split_of, items="rows")
+
+
+def _split_of(path: Path) -> str | None:
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    if plain.suffix.lower() not in EXTENSIONS or not path.is_file():
+        return None
+    return next((split for split, stems in SPLIT_STEMS.items() if plain.stem.lower() in stems), None)
 
 
 def holds_json(path: Path) -> bool:

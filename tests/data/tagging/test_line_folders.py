@@ -4,7 +4,7 @@ import pytest
 from tagging_files import TRAIN, fails, load, read, words, write
 
 from hf_ext.data.tagging.lines import looks_like_text
-from hf_ext.data.tagging.sources import find_split_paths
+from hf_ext.data.tagging.sources import find_sentence_paths
 from hf_ext.errors import UserError
 
 WORDS = "listen to westbam \nadd step to me \n"
@@ -110,15 +110,15 @@ def test_plain_text_cannot_be_trained_on(tmp_path):
 def test_split_files_are_found_by_a_part_of_their_names(tmp_path, names, found):
     for name in names:
         write(tmp_path / name, "x")
-    assert {split: path.name for split, path in find_split_paths(tmp_path).items()} == found
+    assert {split: path.name for split, path in find_sentence_paths(tmp_path).items()} == found
 
 
 def test_a_folder_with_no_or_with_two_candidates_is_named(tmp_path):
     with pytest.raises(UserError, match="no train, dev or test file"):
-        find_split_paths(tmp_path)
+        find_sentence_paths(tmp_path)
     for name in ("train.txt", "train.json"):
         write(tmp_path / name, "x")
     with pytest.raises(UserError, match=r"both train\.json and train\.txt could be the train sentences"):
-        find_split_paths(tmp_path)
+        find_sentence_paths(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
-        find_split_paths(tmp_path / "none")
+        find_sentence_paths(tmp_path / "none")
