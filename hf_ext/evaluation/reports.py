@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from numpy.typing import ArrayLike
 from hf_ext.evaluation.metrics import MULTI_LABEL_THRESHOLD, probabilities
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+WIDE_STARTS = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same marks as wide as a Chinese character
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *WIDE_STARTS)
+PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 OWN_COLUMNS = ("id", "prediction", "score")
 PROBABILITY_PREFIX = "probability_"
 
@@ -93,13 +96,16 @@ def display_width(text: str) -> int:
 
 
 def csv_cell(value: Any) -> str:
-    """Write a number with six digits and text such that no spreadsheet runs it (OWASP, CSV injection)."""
+    """Write a number with six digits, and text such that no spreadsheet runs it (OWASP, CSV injection).
+
+    Text that could start a formula gets a leading ``'``. Text that is a number, such as the label ``-1``, stays.
+    """
     if _is_number(value):
         return f"{value:.6g}" if isinstance(value, float) else repr(value)
     if isinstance(value, list):
         value = json.dumps([float(csv_cell(v)) if _is_number(v) else v for v in value], ensure_ascii=False)
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(text) else text
 
 
 def write_atomically(path: Path, text: str) -> Path:

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_ext.evaluation.metrics import sigmoid, softmax
-from hf_ext.evaluation.reports import FORMULA_STARTS, display_width, summary_table, write_predictions
+from hf_ext.evaluation.reports import (
+    FORMULA_STARTS,
+    PLAIN_NUMBER,
+    csv_cell,
+    display_width,
+    summary_table,
+    write_predictions,
+)
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema
 
 SINGLE = LabelSchema(names=("体育", "财经", "娱乐"))
@@ -71,7 +78,7 @@ def test_a_negative_number_stays_a_number(tmp_path):
     write(tmp_path, NUMBER, logits=[[-1.25], [3.0]], ids=[-1, 2], columns={"text": ["-1.25", "a"]})
     table = read_csv(tmp_path)
     assert list(table[0]) == ["id", "text", "prediction"]
-    assert table[0] == {"id": "-1", "text": "'-1.25", "prediction": "-1.25"}
+    assert table[0] == {"id": "-1", "text": "-1.25", "prediction": "-1.25"}
     assert read_jsonl(tmp_path)[0] == {"id": -1, "text": "-1.25", "prediction": -1.25}
 
 
@@ -109,7 +116,18 @@ def test_any_text_reads_back(tmp_path_factory, texts):
     assert [line["text"] for line in read_jsonl(folder)] == texts
     found = [row["text"] for row in read_csv(folder)]
     assert [cell[1:] if cell != text else cell for cell, text in zip(found, texts, strict=True)] == texts
-    assert not any(cell.startswith(FORMULA_STARTS) for cell in found)
+    assert all(PLAIN_NUMBER.fullmatch(cell) for cell in found if cell.startswith(FORMULA_STARTS))
+
+
+@pytest.mark.parametrize("label", ["-1", "+1", "-.5", "+3e-5", "0"])
+def test_a_label_that_is_a_number_stays_what_it_is(tmp_path, label):
+    write(tmp_path, LabelSchema(names=(label, "b")), logits=[[2.0, 0.0]])
+    assert read_csv(tmp_path)[0]["prediction"] == label
+
+
+@pytest.mark.parametrize("text", ["-1+cmd|' /C calc'!A0", "+1;=2", "-", "-1\n", "--1", "-1e", "－1", "-١"])
+def test_what_only_begins_like_a_number_is_no_number(text):
+    assert csv_cell(text) == f"'{text}"
 
 
 def test_an_input_column_with_one_of_our_names_is_renamed(tmp_path):

@@ -255,7 +255,14 @@ def test_true_tags_that_the_model_does_not_know_are_judged(tmp_path):
 def test_excel_reads_chinese_and_runs_nothing(tmp_path, name):
     schema = TaggingSchema(("O", "B-地点"), "BIO")
     words = [[f"{start}cmd|' /C calc'!A0", "字"] for start in FORMULA_STARTS]
-    write(tmp_path, schema, words, [["O", "B-地点"]] * len(words), gold=[["B-地点", "O"]] * len(words), ids=["=1"] * 6)
+    write(
+        tmp_path,
+        schema,
+        words,
+        [["O", "B-地点"]] * len(words),
+        gold=[["B-地点", "O"]] * len(words),
+        ids=["=1"] * len(words),
+    )
     data = (tmp_path / name).read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")
     assert "地点" in data.decode("utf-8-sig")
