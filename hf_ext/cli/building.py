@@ -17,7 +17,7 @@ from hf_ext.models.checkpoint_arguments import CheckpointArguments
 from hf_ext.models.encoder_arguments import EncoderArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
-from hf_ext.models.pretrained import load_config
+from hf_ext.models.pretrained import code_arguments, load_config
 from hf_ext.tokenization import build_tokenizer, read_vector_tokens, read_word_vectors
 from hf_ext.training.arguments import ExtTrainingArguments
 
@@ -141,6 +141,7 @@ def load_saved_tokenizer(arguments: CheckpointArguments, **options: Any) -> PreT
             revision=arguments.model_revision,
             token=arguments.token,
             trust_remote_code=arguments.trust_remote_code,
+            **code_arguments(arguments),
             **options,
         )
     except (OSError, ValueError) as error:

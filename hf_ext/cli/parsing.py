@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from argparse import SUPPRESS, Action
+from argparse import SUPPRESS, Action, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +25,8 @@ else:
     HfArgumentParser = load_parser_class()  # the same class, without the import of transformers
 
 logger = logging.getLogger(__name__)
+
+SECRETS = ("hub_token", "token")  # what stands in a file or a list of processes is no secret any more
 
 
 class ScriptArgumentParser(HfArgumentParser):
@@ -87,7 +89,7 @@ class ScriptArgumentParser(HfArgumentParser):
 
         Raises:
             UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
-                cannot be read.
+                cannot be read, a token.
         """
         file, typed = split_settings_file(argv)
         typed, notices = translate_legacy_flags(typed)
@@ -97,10 +99,11 @@ class ScriptArgumentParser(HfArgumentParser):
             _refuse_unknown(written, self.actions, where=str(file))
             notices += more
             self.where = str(file)  # where a value of the wrong type stands
-            self.parse_known_args(written)
+            _refuse_secrets(self.parse_known_args(written)[0], where=str(file))
             self.where = "command line"
         given = [*written, *typed]
         known, rest = self.parse_known_args(given)
+        _refuse_secrets(known, where="command line")
         _refuse_unknown(rest, self.actions, where="command line")
         if rest:
             raise UserError(f"{rest[0]!r} belongs to no flag", where="command line", fix="quote values with spaces")
@@ -157,6 +160,13 @@ def parse_arguments(
     for notice in notices:
         logger.warning(notice)
     return parser.fill(words)
+
+
+def _refuse_secrets(known: Namespace, *, where: str) -> None:
+    for name in SECRETS:
+        if getattr(known, name, None) is not None:
+            fix = "leave it out, and set the environment variable HF_TOKEN or log in once with `hf auth login`"
+            raise UserError(f"--{name} would show a token to others", where=where, fix=fix)
 
 
 def _refuse_unknown(words: Iterable[str], actions: Mapping[str, Action], *, where: str) -> None:

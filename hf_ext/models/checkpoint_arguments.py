@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .remote_code import require_pinned_code
+
 
 @dataclass
 class CheckpointArguments:
@@ -23,10 +25,11 @@ class CheckpointArguments:
     use_fast_tokenizer: bool = field(default=True, metadata={"help": "Use the fast tokenizer where there is one."})
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})
     token: str | None = field(
-        default=None, metadata={"help": "Hub token; prefer `hf auth login` or HF_TOKEN, which `ps` does not show."}
+        default=None, metadata={"help": "Not taken from a command line: set HF_TOKEN, or log in with `hf auth login`."}
     )
     trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run model code that comes from the Hub repository itself."}
+        default=False,
+        metadata={"help": "Run model code that comes from the Hub; needs --model_revision with a commit."},
     )
     ignore_mismatched_sizes: bool = field(
         default=False, metadata={"help": "Load a checkpoint whose head has another size; the head starts fresh."}
@@ -50,6 +53,8 @@ class CheckpointArguments:
     def __post_init__(self) -> None:
         if self.freeze_encoder is not None and self.freeze_encoder != "all" and not self.freeze_encoder.isdigit():
             raise ValueError(f"--freeze_encoder takes 'all' or a number of layers, got {self.freeze_encoder!r}.")
+        if self.trust_remote_code:
+            require_pinned_code((self.model_name_or_path, self.config_name, self.tokenizer_name), self.model_revision)
         self.config_name, self.tokenizer_name, self.cache_dir = (
             name or None for name in (self.config_name, self.tokenizer_name, self.cache_dir)
         )

@@ -50,7 +50,7 @@ def read_config(arguments: CheckpointArguments, name: str) -> PreTrainedConfig:
     """
     _check_place(name)
     try:
-        return AutoConfig.from_pretrained(name, **_hub_arguments(arguments))
+        return AutoConfig.from_pretrained(name, **_hub_arguments(arguments), **code_arguments(arguments))
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(_explain(name, error, what="configuration")) from error
 
@@ -78,6 +78,8 @@ def load_and_compare(
     """Load weights as ``load_weights`` does, and give the names of those that start fresh instead of logging them."""
     name = arguments.model_name_or_path
     options = _hub_arguments(arguments)
+    if not issubclass(model_class, PreTrainedModel):
+        options |= code_arguments(arguments)
     if arguments.attn_implementation:
         options["attn_implementation"] = arguments.attn_implementation
     try:
@@ -95,6 +97,11 @@ def load_and_compare(
     fresh = _check_loaded(model, info, arguments)
     align_weights(model)
     return model, fresh
+
+
+def code_arguments(arguments: CheckpointArguments) -> dict[str, Any]:
+    """Give what an auto class has to be told beside the revision, so that code of another repository is pinned too."""
+    return {"code_revision": arguments.model_revision} if arguments.trust_remote_code else {}
 
 
 def check_family(arguments: CheckpointArguments, config: PreTrainedConfig, family: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_ext.errors import did_you_mean
+from hf_ext.models.remote_code import require_pinned_code
 from hf_ext.tokenization.kinds import KINDS
 from hf_ext.tokenization.text_cutting import NORMALIZATIONS
 
@@ -90,11 +91,9 @@ class TokenizerArguments:
     cache_dir: str | None = field(default=None, metadata={"help": "Where downloads are kept."})
     token: str | None = field(
         default=None,
-        metadata={"help": "Hub token; the environment variable HF_TOKEN keeps it out of the process list."},
+        metadata={"help": "Not taken from a command line: set HF_TOKEN, or log in with `hf auth login`."},
     )
-    trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run tokenizer code that comes from a Hub repository."}
-    )
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run tokenizer code that lies in a folder here."})
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -111,6 +110,8 @@ class TokenizerArguments:
             raise ValueError(f"--character_coverage is above 0 and at most 1, got {self.character_coverage}.")
         if self.from_tokenizer and self.merge_into:
             raise ValueError("--merge_into learns with the settings of the old tokenizer; leave out --from_tokenizer.")
+        if self.trust_remote_code:
+            require_pinned_code((self.from_tokenizer, self.merge_into, self.reference_tokenizer), None)
         for token in self.special_tokens:
             if token.split() != [token]:
                 raise ValueError(f"a special token is written without blanks, got {token!r}.")
