@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-ner demo-pretrain test stress lint check format clean
+.PHONY: help install install-dev demo demo-ner demo-pretrain test stress bench lint check format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: install-dev ## Run the tests
 
 stress: install-dev ## Run the long versions of the tests: kill points, damage, two processes
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m stress
+
+bench: install-dev ## Run the benchmarks, under 20 minutes on two quiet cores, and write their tables into docs/benchmarks.md
+	$(BIN)/python benchmarks/run_all.py
 
 lint: install-dev ## Format, lint, types, import floors
 	$(BIN)/ruff format --check .

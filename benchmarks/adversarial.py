@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from interleave import interleave, ratios, write_json
+from tables import Table, print_tables
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.profiler import ProfilerActivity, profile
@@ -232,19 +233,30 @@ def main() -> None:
     for size, rows, tokens in [] if args.only == "traffic" else SETUPS:
         if args.small and size != "MiniLM":
             continue
-        found = results[f"{size} {rows}x{tokens}"] = measure(size, rows, tokens, args.repetitions)
-        print(f"\n{size}, {rows} rows of {tokens} tokens\n")
-        print("| arm | ms | to plain | to two passes | extra memory (B·T·H) | waits |\n|---|---|---|---|---|---|")
-        for arm, row in found.items():
-            print(
-                f"| {arm} | {row['seconds'] * 1e3:.1f} | {row['to_plain']:.3f} | {row['to_two_passes']:.3f} "
-                f"| {row['extra_BTH']:.2f} | {row['waits']} |"
-            )
+        results[f"{size}, {rows} rows of {tokens} tokens"] = measure(size, rows, tokens, args.repetitions)
     if args.only != "time":
         results["traffic"] = measure_traffic()
-        print("\n| arm | bytes exchanged, to plain |\n|---|---|")
-        print("\n".join(f"| {arm} | {value:.2f} |" for arm, value in results["traffic"].items()))
-    write_json(args.output, results)
+    tables = make_tables(results)
+    print_tables(tables)
+    write_json(args.output, results, tables=tables)
+
+
+def make_tables(results: dict[str, Any]) -> list[Table]:
+    """Lay out time, memory and waits for each shape, and the traffic."""
+    columns = ["arm", "ms", "to plain", "to two passes", "extra memory (B·T·H)", "waits"]
+    tables = []
+    for title, found in results.items():
+        if title == "traffic":
+            rows = [(arm, f"{value:.2f}") for arm, value in found.items()]
+            tables.append(Table("Two processes", ["arm", "bytes exchanged, to plain"], rows))
+            continue
+        times = ("to_plain", "to_two_passes")
+        rows = [
+            (arm, row["seconds"] * 1e3, *(row[name] for name in times), f"{row['extra_BTH']:.1f}", row["waits"])
+            for arm, row in found.items()
+        ]
+        tables.append(Table(title, columns, rows))
+    return tables
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from interleave import interleave, ratios, write_json
+from tables import Table, print_tables
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchcrf import CRF
 
@@ -96,6 +97,20 @@ def measure(arms: Arms, repetitions: int) -> dict[str, dict[str, float]]:
     return table
 
 
+def make_tables(results: dict[str, Any]) -> list[Table]:
+    """Lay out the figures, a row for each work, shape and arm."""
+    columns = ["work", "rows, words, tags", "arm", "ms", "times torchcrf's speed", "asked", "operations", "waits"]
+    rows = []
+    for work, targets in TARGETS.items():
+        for shape, asked in zip(SHAPES, targets, strict=True):
+            for arm, row in results.get(f"{work} {shape}", {}).items():
+                figures = row["median_s"] * 1e3, row["times_torchcrf"]
+                target = f"{asked:g}" if arm == "ours" else None
+                size = ", ".join(map(str, shape))
+                rows.append((work, size, arm, *figures, target, int(row["operations"]), int(row["waits"])))
+    return [Table("A step of each, medians", columns, rows)]
+
+
 def main() -> None:
     """Read the flags, measure, print Markdown, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,19 +120,13 @@ def main() -> None:
     parser.add_argument("--output", help="JSON file")
     args = parser.parse_args()
     results: dict[str, Any] = {}
-    print("| work | B, T, K | arm | ms | times torchcrf's speed | asked | operations | waits |\n" + "|---" * 8 + "|")
-    for i, shape in enumerate(SHAPES[: 1 if args.small else None]):
+    for shape in SHAPES[: 1 if args.small else None]:
         for work, arms in zip(TARGETS, build_arms(*shape, blocks=args.blocks), strict=True):
-            table = measure(arms, args.repetitions)
-            results[f"{work} {shape}"] = table
-            for name, row in table.items():
-                asked = f"{TARGETS[work][i]:g}" if name == "ours" else ""
-                print(
-                    f"| {work} | {', '.join(map(str, shape))} | {name} | {row['median_s'] * 1e3:.2f} "
-                    f"| {row['times_torchcrf']:.1f} | {asked} | {row['operations']:.0f} | {row['waits']:.0f} |",
-                    flush=True,
-                )
-    write_json(args.output, results)
+            results[f"{work} {shape}"] = measure(arms, args.repetitions)
+            print(f"{work} {shape}: {results[f'{work} {shape}']['ours']['times_torchcrf']:.1f} times", flush=True)
+    tables = make_tables(results)
+    print_tables(tables)
+    write_json(args.output, results, tables=tables)
 
 
 if __name__ == "__main__":

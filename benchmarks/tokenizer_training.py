@@ -4,7 +4,7 @@ Each measurement is a process of its own, so that peaks of memory are its own; t
 
     python benchmarks/tokenizer_training.py --text corpus.txt
     python benchmarks/tokenizer_training.py --text corpus.txt --kinds unigram --repetitions 3
-    python benchmarks/tokenizer_training.py --text corpus.txt --small          # the first 2,000 lines
+    python benchmarks/tokenizer_training.py --small                            # 2,000 Chinese reviews, the demo data
 
 The arm ``lines`` is the usual recipe: the trainer of the library tokenizers reads whole lines from an iterator, with
 the same normalisation and cuts. The arm ``ours`` is what ``train_tokenizer.py`` does.
@@ -26,9 +26,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tables import Table, print_tables
 from tokenizers import Tokenizer, models, trainers
 
 from hf_ext.cli.tokenizer_building import count_words, request_vocabulary
+from hf_ext.data.demo import find_reviews, read_reviews
 from hf_ext.data.text_lines import TextLines, TextLinesArguments
 from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.tokenization.blueprint import Blueprint
@@ -45,6 +47,7 @@ TRAINERS: dict[str, tuple[Any, Any]] = {
     "character": (models.WordLevel, trainers.WordLevelTrainer),
 }
 MEGABYTE = 1e6
+SMALL = 2000  # lines
 
 
 def resident() -> float:
@@ -110,15 +113,22 @@ def start(arm: str, text: str, kind: str, args: argparse.Namespace) -> dict[str,
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows(results: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Write a line of Markdown for each arm."""
+def make_tables(results: dict[str, list[dict[str, Any]]]) -> list[Table]:
+    """Lay out time, memory and the figures on held-out lines, a row for each kind and arm."""
+    columns = ["kind, arm", "s", "CPU s", "growth in MB", "vocabulary", "coverage", "unknown"]
+    columns += ["tokens a word", "tokens a character", "bytes a token", "round trip"]
+    return [Table("By kind of tokenizer", columns, list(lay_out(results, len(columns))))]
+
+
+def lay_out(results: dict[str, list[dict[str, Any]]], width: int) -> Iterator[list[str]]:
+    """Write the cells of each arm; of one that never ended, why."""
     for name, runs in results.items():
         good = [run for run in runs if "failed" not in run]
         if not good:
-            yield f"| {name} | {runs[0]['failed']} |"
+            yield [name, runs[0]["failed"], *[""] * (width - 2)]
             continue
         last = good[-1]
-        cells = [
+        yield [
             name,
             *(f"{statistics.median(run[clock] for run in good):.1f}" for clock in ("seconds", "cpu_seconds")),
             f"{max(run['growth_mb'] for run in good):.0f}",
@@ -127,13 +137,25 @@ def rows(results: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
             *(f"{last[figure]:.3f}" for figure in ("tokens_per_word", "tokens_per_character", "bytes_per_token")),
             f"{100 * last['round_trip']:.1f} %",
         ]
-        yield f"| {' | '.join(cells)} |"
+
+
+def prepare_text(given: str | None, *, small: bool, folder: str) -> str:
+    """Give the path of the text: the file that was named, or the reviews of the demo data; the first lines if small."""
+    if given and not small:
+        return given
+    path, most = Path(folder) / "text.txt", SMALL if small else None
+    if given:
+        with open(given, encoding="utf-8") as source:
+            path.write_text("".join(islice(source, most)), encoding="utf-8")
+    else:
+        path.write_text("".join(f"{text}\n" for text, _ in read_reviews(find_reviews())[:most]), encoding="utf-8")
+    return str(path)
 
 
 def main() -> None:
     """Read the flags, measure, print Markdown, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", required=True, help="a text file")
+    parser.add_argument("--text", help="a text file; the reviews of the demo data if unset")
     parser.add_argument("--kinds", default=",".join(KINDS), help="comma-separated")
     parser.add_argument("--arms", default="ours,lines", help="comma-separated")
     parser.add_argument("--arm", help="measure this one here and now")
@@ -148,23 +170,17 @@ def main() -> None:
         print(json.dumps(run_arm(args.arm, args.text, args.kinds, args.vocab_size, args.segmenter)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        text = args.text
-        if args.small:
-            text = str(Path(folder) / "small.txt")
-            with open(args.text, encoding="utf-8") as source:
-                Path(text).write_text("".join(islice(source, 2000)), encoding="utf-8")
+        text = prepare_text(args.text, small=args.small, folder=folder)
         results: dict[str, list[dict[str, Any]]] = {}
         for kind in args.kinds.split(","):
             for _ in range(args.repetitions):
                 for arm in args.arms.split(","):
                     results.setdefault(f"{kind}, {arm}", []).append(start(arm, text, kind, args))
-    head = "arm | s | CPU s | growth MB | vocabulary | coverage | unknown | tokens a word | tokens a character"
-    print(f"| {head} | bytes a token | round trip |\n" + "|---" * 11 + "|")
-    print("\n".join(rows(results)))
-    if args.output:
-        from interleave import write_json
+    tables = make_tables(results)
+    print_tables(tables)
+    from interleave import write_json  # imports torch, which the measured processes do without
 
-        write_json(args.output, results)
+    write_json(args.output, results, tables=tables)
 
 
 if __name__ == "__main__":
