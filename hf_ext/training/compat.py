@@ -19,6 +19,7 @@ TOUCHED_METHODS: Mapping[str, tuple[str, ...]] = {
     "_get_train_sampler": ("self", "train_dataset"),
     "_get_num_items_in_batch": ("self", "batch_samples", "device"),
     "get_train_dataloader": ("self",),
+    "_remove_unused_columns": ("self", "dataset", "description"),
     "evaluation_loop": (
         *("self", "dataloader", "description", "prediction_loss_only", "ignore_keys"),
         "metric_key_prefix",

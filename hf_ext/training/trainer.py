@@ -22,6 +22,7 @@ from hf_ext.training.averages.ema import build_ema
 from hf_ext.training.batching.arguments import BUDGET, GROUP
 from hf_ext.training.batching.input_order import input_order, sort_by_length
 from hf_ext.training.batching.strategy import build_length_sampler, choose_length_strategy
+from hf_ext.training.batching.table_rows import hand_out_tables
 from hf_ext.training.callbacks import callbacks_from, watch_losses
 from hf_ext.training.checkpoints.interruption import stop_on_sigterm
 from hf_ext.training.checkpoints.keeper import CheckpointKeeper
@@ -137,6 +138,10 @@ class ExtTrainer(Trainer):
         loader = super().get_train_dataloader()
         check_has_batches(loader, self.train_dataset, self.args)
         return loader
+
+    def _remove_unused_columns(self, dataset: Any, description: str | None = None) -> Any:
+        """Remove columns as Trainer does; a collator that takes tables gets the rows as such."""
+        return hand_out_tables(super()._remove_unused_columns(dataset, description), self.data_collator)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         """Shuffle the rows as Trainer does, draw every label equally often, or bring similar lengths together."""

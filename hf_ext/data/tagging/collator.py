@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hf_ext.data.collators import pad_sequences
+from hf_ext.data.batch_columns import Batch, FlatLists, read_columns
+from hf_ext.data.collators import pad_tokens
 from hf_ext.models.schema import IGNORED_LABEL
 from hf_ext.models.tagging_schema import PADDING_CHARACTER
 
@@ -22,7 +24,7 @@ class TaggingCollator:
     """Pad each batch to its own longest window.
 
     Padding goes to the tokenizer's own side. Columns that are not listed below are left out. Instances can be pickled
-    for the workers of a data loader.
+    for the workers of a data loader. A batch may be a sequence of windows, or one Arrow table, which is faster.
 
     Args:
         tokenizer: The tokenizer that made the windows.
@@ -35,40 +37,43 @@ class TaggingCollator:
         ``labels`` (padded with -100), each int64 ``(B, T)``; ``char_ids`` int64 ``(B, W, C)`` for the W words of the
         window with the most words, front first, and the C characters of the longest word, padded with 0;
         ``sentence_labels`` int64 ``(B,)``.
+
+    Raises:
+        ValueError: If the tokenizer has no padding token.
     """
+
+    takes_tables: ClassVar[bool] = True
 
     tokenizer: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None = None
     max_length: int | None = None
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Batch) -> dict[str, Tensor]:
         """Make one batch."""
-        batch = pad_sequences(
-            rows, self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of, max_length=self.max_length
+        columns = read_columns(rows)
+        batch, layout = pad_tokens(
+            columns, self.tokenizer, pad_to_multiple_of=self.pad_to_multiple_of, max_length=self.max_length
         )
-        length = batch["input_ids"].shape[1]
         for name, fill in FILLS.items():
-            if name in rows[0]:
-                padded = torch.full((len(rows), length), fill, dtype=torch.int64)  # (B, T)
-                for i, row in enumerate(rows):
-                    values = torch.as_tensor(row[name], dtype=torch.int64)
-                    padded[i, self._place(len(values), length)] = values
-                batch[name] = padded
-        if "char_ids" in rows[0]:
-            batch["char_ids"] = _pad_characters([row["char_ids"] for row in rows])
-        if "sentence_labels" in rows[0]:
-            batch["sentence_labels"] = torch.tensor([int(row["sentence_labels"]) for row in rows])  # (B,)
-        return batch
-
-    def _place(self, size: int, length: int) -> slice:
-        return slice(length - size, length) if self.tokenizer.padding_side == "left" else slice(0, size)
+            if name in columns:
+                batch[name] = layout.place(layout.pad(columns.lists(name).values, fill))
+        if "char_ids" in columns:
+            batch["char_ids"] = _pad_characters(*columns.nested_lists("char_ids"))
+        if "sentence_labels" in columns:
+            batch["sentence_labels"] = columns.stack("sentence_labels").astype(np.int64)  # (B,)
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
-def _pad_characters(words: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-    most = max(map(len, words))
-    longest = max((len(ids) for row in words for ids in row), default=0)
-    padded = torch.full((len(words), most, max(longest, 1)), PADDING_CHARACTER, dtype=torch.int64)  # (B, W, C)
-    for i, row in enumerate(words):
-        for j, ids in enumerate(row):
-            padded[i, j, : len(ids)] = torch.as_tensor(ids, dtype=torch.int64)
+def _pad_characters(counts: NDArray[np.int64], words: FlatLists) -> NDArray[Any]:
+    """Put the characters of each word of each window into a row of their own.
+
+    Args:
+        counts: Words of each window, shape ``(B,)``.
+        words: The characters of all words.
+    """
+    longest = max(int(words.lengths.max(initial=0)), 1)
+    padded = np.full((len(counts), int(counts.max()), longest), PADDING_CHARACTER, dtype=np.int64)  # (B, W, C)
+    real = np.zeros_like(padded, dtype=bool)
+    real[np.arange(padded.shape[1]) < counts[:, None]] = np.arange(longest) < words.lengths[:, None]
+    padded[real] = words.values
     return padded

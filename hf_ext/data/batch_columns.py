@@ -1,0 +1,134 @@
+"""The features of a batch as flat arrays, whether it comes as rows or as one table."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Batch: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
+
+
+class FlatLists(NamedTuple):
+    """The lists of several rows, end to end.
+
+    Args:
+        values: All their elements, shape ``(N,)``; of lists read from a table they may not be written to.
+        lengths: How many of them each row has, int64, shape ``(B,)``.
+    """
+
+    values: NDArray[Any]
+    lengths: NDArray[np.int64]
+
+
+class BatchColumns(Protocol):
+    """What a collator reads of a batch."""
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether the batch has a feature."""
+
+    def lists(self, name: str) -> FlatLists:
+        """Give a feature that is a list of whole numbers in each row."""
+
+    def nested_lists(self, name: str) -> tuple[NDArray[np.int64], FlatLists]:
+        """Give a feature that is a list of lists in each row: how many lists each row has, and all these lists."""
+
+    def stack(self, name: str) -> NDArray[Any]:
+        """Give a feature that is a number in each row, shape ``(B,)``, or a list of K numbers, shape ``(B, K)``."""
+
+
+def read_columns(batch: Batch) -> BatchColumns:
+    """Choose how a batch is read.
+
+    Args:
+        batch: A dictionary for each row, with lists, arrays or tensors; or a table with a line for each row.
+    """
+    return TableColumns(batch) if isinstance(batch, pa.Table) else RowColumns(batch)
+
+
+class RowColumns:
+    """Read rows that are dictionaries, all with the keys of the first one."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = rows
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows[0]
+
+    def lists(self, name: str) -> FlatLists:
+        """Give a feature that is a list of whole numbers in each row."""
+        return flatten([row[name] for row in self._rows])
+
+    def nested_lists(self, name: str) -> tuple[NDArray[np.int64], FlatLists]:
+        """Give a feature that is a list of lists in each row: how many lists each row has, and all these lists."""
+        cells = [row[name] for row in self._rows]
+        return np.array([len(cell) for cell in cells]), flatten(list(chain.from_iterable(cells)))
+
+    def stack(self, name: str) -> NDArray[Any]:
+        """Give a feature that is a number in each row, shape ``(B,)``, or a list of K numbers, shape ``(B, K)``."""
+        return np.asarray([row[name] for row in self._rows])
+
+
+class TableColumns:
+    """Read an Arrow table: its buffers are looked at, no cell becomes a Python object."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._table.column_names
+
+    def lists(self, name: str) -> FlatLists:
+        """Give a feature that is a list of whole numbers in each row."""
+        values, lengths = _split_lists(self._join(name))
+        return FlatLists(_as_array(values), lengths)
+
+    def nested_lists(self, name: str) -> tuple[NDArray[np.int64], FlatLists]:
+        """Give a feature that is a list of lists in each row: how many lists each row has, and all these lists."""
+        words, counts = _split_lists(self._join(name))
+        values, lengths = _split_lists(words)
+        return counts, FlatLists(_as_array(values), lengths)
+
+    def stack(self, name: str) -> NDArray[Any]:
+        """Give a feature that is a number in each row, shape ``(B,)``, or a list of K numbers, shape ``(B, K)``."""
+        column = self._join(name)
+        if not _is_list(column.type):
+            return _as_array(column)
+        values, lengths = _split_lists(column)
+        return _as_array(values).reshape(len(lengths), -1)
+
+    def _join(self, name: str) -> pa.Array:
+        column = self._table.column(name)
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def flatten(lists: Sequence[Any]) -> FlatLists:
+    """Put lists, arrays or tensors of whole numbers or truth values end to end, as int64."""
+    lengths = np.array([len(cell) for cell in lists], dtype=np.int64)
+    if not lists or not isinstance(lists[0], list):
+        arrays = [np.asarray(cell) for cell in lists] or [np.zeros(0)]
+        return FlatLists(np.concatenate(arrays, dtype=np.int64, casting="unsafe"), lengths)
+    numbers = list(chain.from_iterable(lists))
+    # faster than np.array, which looks at the type of every number first
+    return FlatLists(np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64), lengths)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _split_lists(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Give the elements of all lists, and how many each list has."""
+    if pa.types.is_fixed_size_list(column.type):
+        return column.flatten(), np.full(len(column), column.type.list_size, dtype=np.int64)
+    offsets = column.offsets.to_numpy()
+    return column.values.slice(offsets[0], offsets[-1] - offsets[0]), np.diff(offsets).astype(np.int64)
+
+
+def _as_array(column: pa.Array) -> NDArray[Any]:
+    return column.to_numpy(zero_copy_only=False)  # without a copy but of truth values and where cells are empty
