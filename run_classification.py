@@ -1,122 +1,16 @@
 #!/usr/bin/env python
-"""Fine-tune an encoder, or train a model from scratch, for text classification, with or without table columns.
+"""Train a classifier from a checkout: the same as ``hf-ext train-classification``.
 
-    python run_classification.py --do_train --do_eval                     # demo data, model from scratch
-    python run_classification.py examples/banking77.yaml --learning_rate 3e-5
-    torchrun --nproc_per_node=4 run_classification.py --model_name_or_path bert-base-chinese \
-        --train_file train.csv --validation_file dev.csv --test_file test.csv --do_train --do_eval --do_predict
-
-Every flag of the official ``run_classification.py`` is here; ``--help`` lists them and ours.
+The steps are in ``hf_ext/cli/commands/train_classification.py``.
 """
 
-from hf_ext.cli.quick_start import check_command_line
-from hf_ext.data.arguments import DataArguments
-from hf_ext.models.arguments import ModelArguments
-
-DEFAULTS = {"output_dir": "outputs/classification"}
-# A small model from scratch learns at another pace than a pretrained encoder.
-SCRATCH_DEFAULTS = {
-    "learning_rate": 1e-3,
-    "per_device_train_batch_size": 32,
-    "per_device_eval_batch_size": 64,
-    "filter_num": 64,
-    "filter_sizes": "2,3,4",
-    "classifier_dropout": 0.5,
-}
+from hf_ext.cli.command_lines import CLASSIFICATION
+from hf_ext.cli.running import run_script
 
 if __name__ == "__main__":  # --help and mistakes in the flags are answered here, before torch is loaded
-    check_command_line((ModelArguments, DataArguments), __doc__, defaults=DEFAULTS, scratch_defaults=SCRATCH_DEFAULTS)
+    CLASSIFICATION.check()
 
-from hf_ext.cli import parse_arguments, run_script, start_session
-from hf_ext.cli.classification_outcome import ClassificationOutcome
-from hf_ext.cli.classifier_building import (
-    check_best_metric,
-    check_streaming,
-    load_classifier,
-    load_saved_schema,
-    load_text_tokenizer,
-    use_demo_data,
-)
-from hf_ext.cli.faults import blame_flags
-from hf_ext.cli.padding import settle_padding
-from hf_ext.data.classification import ClassificationData
-from hf_ext.data.collators import ClassificationCollator
-from hf_ext.evaluation.metrics import build_compute_metrics
-from hf_ext.models.positions import count_positions
-from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
-from hf_ext.training.trainer import ExtTrainer
-
-
-def main(argv: list[str]) -> dict:
-    """Run the eight steps and give the metrics of each split."""
-    # 1. Arguments: command line over YAML or JSON file over defaults
-    model_args, data_args, args = parse_arguments(
-        (ModelArguments, DataArguments, ExtTrainingArguments),
-        argv,
-        defaults=DEFAULTS,
-        scratch_defaults=SCRATCH_DEFAULTS,
-    )
-    check_output_dir(args)
-    settle_padding(args, data_args)
-    check_streaming(data_args, args.max_steps)
-
-    # 2. Logging and seeds
-    start_session(args)
-    outcome = ClassificationOutcome(args)
-
-    # 3. Data: read and check the rows; fit labels and columns on the training split only
-    saved = load_saved_schema(model_args, trains=args.do_train)
-    if args.do_train and not data_args.names_data:
-        use_demo_data(data_args)
-    data = ClassificationData.from_arguments(
-        data_args, saved=saved, needs=outcome.needs, cache_dir=model_args.cache_dir, token=model_args.token
-    )
-    check_best_metric(args, data.schema.labels, data_args)
-
-    # 4. Tokenizer: the model's own, or one built from the training text
-    tokenizer = load_text_tokenizer(model_args, data)
-
-    # 5. Model: stock head, or encoder + pooler + table columns, sized by the schemas
-    model = load_classifier(model_args, data.schema, tokenizer)
-
-    # 6. Features: tokenised once, the main process first; the others read its cache
-    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
-        features = data.tokenize(
-            tokenizer,
-            cache_dir=outcome.cache_dir(model_args.cache_dir),
-            overwrite=data_args.overwrite_cache,
-            num_workers=data_args.preprocessing_num_workers,
-            positions=count_positions(model),
-        )
-    outcome.report(data)
-
-    # 7. Trainer
-    with blame_flags():
-        trainer = ExtTrainer(
-            model=model,
-            args=args,
-            train_dataset=features.get("train"),
-            eval_dataset=features.get("validation"),
-            data_collator=ClassificationCollator(
-                tokenizer,
-                pad_to_multiple_of=8 if args.fp16 else None,
-                max_length=data.max_length if data_args.pad_to_max_length else None,
-            ),
-            processing_class=tokenizer,
-            compute_metrics=build_compute_metrics(
-                data.schema.labels.problem_type, metric_name=data_args.metric_name, cache_dir=model_args.cache_dir
-            ),
-        )
-
-    # 8. Train, evaluate, predict; write metrics, predictions and the model; say where they are
-    if args.do_train:
-        outcome.train(trainer, data)
-    if args.do_eval:
-        outcome.evaluate(trainer, data)
-    if args.do_predict:
-        outcome.predict(trainer, data, features["test"])
-    return outcome.finish(trainer, data, model_args, data_args)
-
+from hf_ext.cli.commands.train_classification import main
 
 if __name__ == "__main__":
     run_script(main)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from hf_ext.lazy import lazy_names
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "ADVERSARIES": "training.adversarial",
     "ClassificationCollator": "data.collators",

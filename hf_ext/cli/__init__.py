@@ -1,6 +1,10 @@
-"""What the scripts stand on: arguments, session, one-line errors, and the parts put together."""
+"""What the commands stand on: arguments, session, one-line errors, and the parts put together."""
 
-from hf_ext.cli.parsing import parse_arguments
-from hf_ext.cli.running import run_script, start_session
+from __future__ import annotations
 
-__all__ = ["parse_arguments", "run_script", "start_session"]
+from hf_ext.lazy import lazy_names
+
+_HOMES = {"parse_arguments": "parsing", "run_script": "running", "start_session": "running"}
+
+__all__ = sorted(_HOMES)
+__getattr__ = lazy_names(__name__, _HOMES)

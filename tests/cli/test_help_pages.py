@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import re
 from argparse import Action
 
 import pytest
 
+from hf_ext.cli.command_lines import CLASSIFICATION, PRETRAINING, TAGGING, TOKENIZER
 from hf_ext.cli.help_pages import COMMON, _example, _explain
 from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.cli.quick_start import outline_training_arguments
-from hf_ext.data.arguments import DataArguments
-from hf_ext.data.pretraining import PretrainingDataArguments
-from hf_ext.data.tagging import TaggingDataArguments
-from hf_ext.data.text_lines_arguments import TextLinesArguments
-from hf_ext.models.arguments import ModelArguments
-from hf_ext.models.pretraining_arguments import PretrainingModelArguments
-from hf_ext.models.tagger_arguments import TaggerArguments
-from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.training.argument_groups import ARGUMENT_GROUPS
 
 SCRIPTS = {
-    "run_classification": (ModelArguments, DataArguments),
-    "run_ner": (TaggerArguments, TaggingDataArguments),
-    "run_continue_pretrain": (PretrainingModelArguments, PretrainingDataArguments),
-    "train_tokenizer": (TextLinesArguments, TokenizerArguments),
+    "run_classification": CLASSIFICATION,
+    "run_ner": TAGGING,
+    "run_continue_pretrain": PRETRAINING,
+    "train_tokenizer": TOKENIZER,
 }
 OWN_TRAINING = {name for group in ARGUMENT_GROUPS for name in inspect.get_annotations(group)}
 # ours that only change the default of a flag that few runs need
-RARE = {"hub_strategy", "logging_nan_inf_filter", "restore_callback_states_from_checkpoint"}
+RARE = {"ddp_timeout", "hub_strategy", "logging_nan_inf_filter", "restore_callback_states_from_checkpoint"}
 FLAG = re.compile(r"^  --(\w+)", re.MULTILINE)
 
 
 def parser_of(script):
-    module = importlib.import_module(script)
-    types = SCRIPTS[script] if script == "train_tokenizer" else (*SCRIPTS[script], outline_training_arguments())
+    line = SCRIPTS[script]
     return ScriptArgumentParser(
-        types,
-        story=module.__doc__,
-        defaults=getattr(module, "DEFAULTS", None),
-        scratch_defaults=getattr(module, "SCRATCH_DEFAULTS", None),
+        (*line.types, outline_training_arguments()) if line.trains else line.types,
+        story=line.story_for(f"{script}.py"),
+        defaults=line.defaults,
+        scratch_defaults=line.scratch_defaults,
     )
 
 
@@ -64,8 +55,8 @@ def test_no_line_is_wider_than_the_terminal(script, columns, monkeypatch):
 
 def test_the_help_has_every_flag_of_ours_and_the_common_ones_once(script):
     shown = FLAG.findall(parser_of(script).format_help())
-    own = {field.name for kind in SCRIPTS[script] for field in dataclasses.fields(kind)}
-    if script != "train_tokenizer":
+    own = {field.name for kind in SCRIPTS[script].types for field in dataclasses.fields(kind)}
+    if SCRIPTS[script].trains:
         own |= {name for names in COMMON.values() for name in names} | OWN_TRAINING - RARE
         own &= set(parser_of(script).actions)
     assert sorted(shown) == sorted(own | {"help", "help_all"})
@@ -117,3 +108,11 @@ def test_examples_are_commands_that_a_shell_takes():
 def test_each_script_shows_two_commands_at_least(script):
     examples = parser_of(script).format_help().partition("\nExamples\n")[2]
     assert len(re.findall(rf"^  (?:python|torchrun .*) ?{script}\.py", examples, re.MULTILINE)) >= 2
+
+
+@pytest.mark.parametrize("line", SCRIPTS.values(), ids=lambda line: line.name)
+def test_the_console_command_shows_the_same_examples_under_its_own_name(line):
+    assert f"hf-ext {line.name} " in line.story_for(f"hf-ext {line.name}")
+    shown = line.story_for("run.py")
+    assert "hf" not in re.findall(r"^    (\w+)", shown, re.MULTILINE)
+    assert "hf_ext" not in shown

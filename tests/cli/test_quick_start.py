@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import random
 import subprocess
@@ -11,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hf_ext.cli.command_lines import CLASSIFICATION, TAGGING
 from hf_ext.cli.parsing import ScriptArgumentParser
 from hf_ext.cli.quick_start import check_command_line, outline_training_arguments
 from hf_ext.data.arguments import DataArguments
-from hf_ext.data.tagging import TaggingDataArguments
 from hf_ext.data.text_lines_arguments import TextLinesArguments
 from hf_ext.errors import UserError
 from hf_ext.models.arguments import ModelArguments
-from hf_ext.models.tagger_arguments import TaggerArguments
 from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.training.arguments import ExtTrainingArguments
 
@@ -74,10 +72,6 @@ def test_scripts_answer_before_anything_heavy_is_loaded(script, tmp_path):
 
 # --- quick and slow ask the same -------------------------------------------------------------------------------------
 
-FAMILIES = {
-    "run_classification": (ModelArguments, DataArguments),
-    "run_ner": (TaggerArguments, TaggingDataArguments),
-}
 WORDS = ["1", "0", "-1", "2e-5", "0.5", "true", "False", "no", "x", "", "epoch", "steps", "a,b", "cosine", "{}", "nan"]
 OLD = ["--evaluation_strategy", "--no_cuda", "--group_by_length", "--warmup_ratio", "--fp16_opt_level", "--adafactor"]
 STRAY = [
@@ -94,14 +88,13 @@ STRAY = [
 ]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[CLASSIFICATION, TAGGING], ids=lambda line: line.name)
 def parsers(request):
     """Give the parser that is asked before the imports, and the one that is asked after."""
-    script = importlib.import_module(request.param)
-    settings = {"defaults": script.DEFAULTS, "scratch_defaults": script.SCRATCH_DEFAULTS}
-    types = FAMILIES[request.param]
+    line = request.param
+    settings = {"defaults": line.defaults, "scratch_defaults": line.scratch_defaults}
     return tuple(
-        ScriptArgumentParser([*types, training], **settings)
+        ScriptArgumentParser([*line.types, training], **settings)
         for training in (outline_training_arguments(), ExtTrainingArguments)
     )
 

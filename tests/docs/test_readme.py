@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import os
 import re
@@ -16,21 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
+from hf_ext.cli.command_lines import CLASSIFICATION, PRETRAINING, TAGGING, TOKENIZER
 from hf_ext.cli.legacy import LEGACY_FLAGS
 from hf_ext.cli.parsing import ScriptArgumentParser
-from hf_ext.data.arguments import DataArguments
-from hf_ext.data.pretraining import PretrainingDataArguments
-from hf_ext.data.tagging import TaggingDataArguments
-from hf_ext.data.text_lines import TextLinesArguments
 from hf_ext.evaluation.metrics import MULTI_LABEL, REGRESSION, SINGLE_LABEL, score
-from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.fusion import FUSIONS
 from hf_ext.models.loading import SCRATCH_MODELS
 from hf_ext.models.poolers import POOLERS
-from hf_ext.models.pretraining_arguments import PretrainingModelArguments
-from hf_ext.models.tagger_arguments import TaggerArguments
 from hf_ext.models.tagger_loading import SCRATCH_TAGGERS
-from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.tokenization.kinds import KINDS
 from hf_ext.training.arguments import ExtTrainingArguments
 
@@ -43,19 +35,19 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 NER_GUIDE = ROOT / "docs" / "run_ner.md"
 PRETRAINING_GUIDE = ROOT / "docs" / "run_continue_pretrain.md"
 TOKENIZER_GUIDE = ROOT / "docs" / "train_tokenizer.md"
-TYPES = (ModelArguments, DataArguments, ExtTrainingArguments)
-SCRIPTS = {
-    "run_classification": TYPES,
-    "run_ner": (TaggerArguments, TaggingDataArguments, ExtTrainingArguments),
-    "run_continue_pretrain": (PretrainingModelArguments, PretrainingDataArguments, ExtTrainingArguments),
-    "train_tokenizer": (TextLinesArguments, TokenizerArguments),
+LINES = {
+    "run_classification": CLASSIFICATION,
+    "run_ner": TAGGING,
+    "run_continue_pretrain": PRETRAINING,
+    "train_tokenizer": TOKENIZER,
 }
+SCRIPTS = {script: (*line.types, ExtTrainingArguments) if line.trains else line.types for script, line in LINES.items()}
 # by guide, the flags that have their row there; those of training are in one guide, to which the other one points
 LISTED = {
-    GUIDE: TYPES,
-    NER_GUIDE: (TaggerArguments, TaggingDataArguments),
-    PRETRAINING_GUIDE: (PretrainingModelArguments, PretrainingDataArguments),
-    TOKENIZER_GUIDE: (TextLinesArguments, TokenizerArguments),
+    GUIDE: (*CLASSIFICATION.types, ExtTrainingArguments),
+    NER_GUIDE: TAGGING.types,
+    PRETRAINING_GUIDE: PRETRAINING.types,
+    TOKENIZER_GUIDE: TOKENIZER.types,
 }
 FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
 OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
@@ -186,12 +178,12 @@ def test_the_guide_of_classification_lists_a_flag_once(guide):
     [("run_classification", GUIDE), ("run_ner", NER_GUIDE), ("run_continue_pretrain", PRETRAINING_GUIDE)],
 )
 def test_the_guide_gives_the_scripts_own_defaults(script, page):
-    module = importlib.import_module(script)
+    line = LINES[script]
     meanings = dict(re.findall(r"^\| `--(\w+)` \| (.*) \|$", text_of(page), re.MULTILINE))
-    for name, value in module.SCRATCH_DEFAULTS.items():
+    for name, value in line.scratch_defaults.items():
         shown = f"{value:.0e}".replace("e-0", "e-") if isinstance(value, float) and value < 0.1 else str(value)
         assert f"{shown} from scratch" in meanings[name]
-    assert f"`{module.DEFAULTS['output_dir']}`" in text_of(page)
+    assert f"`{line.defaults['output_dir']}`" in text_of(page)
 
 
 def test_old_flags_stand_beside_their_new_names(guide):
