@@ -131,15 +131,20 @@ def main(folder):
         seen, weights = train(folder / name, processes=2, **flags)
         resumed, others = train(folder / name, processes=2, resume_at=SAVED_STEPS[1], **flags)
         found[name] = {"seen": seen, "resumed": resumed, "equal": torch.equal(weights, others)}
-    rows, gradients = step_gradient("stock", folder, 2, gradient_accumulation_steps=2, **STRATEGIES["budget"])
-    found["step"] = rows
+    gradients = {}
+    for name, flags in {"budget": STRATEGIES["budget"], "pack": {"length_strategy": "pack"}}.items():
+        found[f"{name} step"], gradients[name] = step_gradient(
+            "stock", folder, 2, gradient_accumulation_steps=2, **flags
+        )
     output = predict(folder)
+    found["packed"] = predict(folder, length_strategy="pack")["predictions"].tolist()
     found["loss"] = output["loss"]
     for name in ("predictions", "labels"):
         found[name] = output[name].tolist()
     (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     if rank == 0:
-        save_file(gradients, folder / "gradients.safetensors")
+        for name, values in gradients.items():
+            save_file(values, folder / f"{name}.safetensors")
     torch.distributed.destroy_process_group()
 
 

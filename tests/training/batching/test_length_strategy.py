@@ -145,11 +145,13 @@ def test_two_processes_train_resume_and_predict_as_one(tmp_path):
         for process in found:
             assert process[name]["resumed"] == process[name]["seen"][cases.SAVED_STEPS[1] :]
             assert process[name]["equal"]
-    gradient = load_file(tmp_path / "gradients.safetensors")
-    rows = [row for process in found for batch in process["step"] for row in batch]
-    assert ratio_and_error(gradient, cases.true_gradient("stock", rows))[1] < 1e-12
+    for name in ("budget", "pack"):
+        rows = [row for process in found for batch in process[f"{name} step"] for row in batch]
+        gradient = load_file(tmp_path / f"{name}.safetensors")
+        assert ratio_and_error(gradient, cases.true_gradient("stock", rows))[1] < 1e-12
     alone = cases.predict(tmp_path)
     for process in found:
-        torch.testing.assert_close(torch.tensor(process["predictions"]), torch.tensor(alone["predictions"]))
+        for name in ("predictions", "packed"):
+            torch.testing.assert_close(torch.tensor(process[name]), torch.tensor(alone["predictions"]))
         assert process["labels"] == alone["labels"].tolist()
         assert process["loss"] == pytest.approx(alone["loss"], abs=1e-6)

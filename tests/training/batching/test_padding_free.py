@@ -55,6 +55,31 @@ def test_a_run_ends_with_the_weights_of_dynamic(tmp_path):
     torch.testing.assert_close(*weights, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("build", [lambda: tiny_bert(**NO_DROPOUT), lambda trial: tiny_bert(**NO_DROPOUT)])
+def test_every_model_of_model_init_is_packed(tmp_path, build):
+    weights = []
+    for strategy in ("dynamic", "pack"):
+        args = cases.settings(tmp_path, max_steps=2, save_strategy="no", length_strategy=strategy)
+        rows = cases.build_rows(holes=False)
+        trainer = ExtTrainer(None, args, model_init=build, train_dataset=rows, data_collator=cases.collate)
+        first = trainer.model
+        trainer.train()
+        assert trainer.model is not first
+        assert is_packed(first) is is_packed(trainer.model) is (strategy == "pack")
+        weights.append(torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()]))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-5)
+
+
+def test_a_later_model_that_cannot_be_packed_is_said(tmp_path, caplog):
+    models = [eager_bert(), tiny_bert()]
+    args = cases.settings(tmp_path, max_steps=1, save_strategy="no", length_strategy="pack")
+    rows = cases.build_rows(holes=False)
+    trainer = ExtTrainer(None, args, model_init=lambda: models.pop(), train_dataset=rows, data_collator=cases.collate)
+    trainer.train()
+    assert not is_packed(trainer.model)
+    assert "This model of model_init does not compute without padding" in caplog.text
+
+
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path):
     seen, weights = cases.train(tmp_path / "run", length_strategy="pack")
     step = cases.SAVED_STEPS[1]
