@@ -49,7 +49,6 @@ class Outcome(Generic[Data]):
 
     task = ""  # as the Hub calls it
     titles: ClassVar[dict[str, str]] = {"eval": "validation", "predict": "test"}  # rows of the table, by metric prefix
-    row_files: ClassVar[tuple[str, ...]] = ("predict*",)  # what holds rows of the user
     next_step = "--model_name_or_path {folder} --do_predict --test_file …"  # what the model is for
 
     def __init__(self, args: Any) -> None:
@@ -90,7 +89,7 @@ class Outcome(Generic[Data]):
         """Train, then save the model, the metrics and the row numbers of a split made here."""
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
-            trainer.save_model()
+            trainer.save_model(_internal_call=True)  # which leaves the upload to the end
         rows = self._count(data, "train")
         if rows is not None:
             metrics["train_samples"] = rows
@@ -109,20 +108,18 @@ class Outcome(Generic[Data]):
             self._evaluate_checkpoints(trainer)
 
     def finish(self, trainer: Trainer, data: Data, model_args: Any, data_args: Any) -> dict[str, dict[str, float]]:
-        """Add what else the task has, write the card or push, and print the table of results, files and costs."""
+        """Add what else the task has, write the card, print the table of results, files and costs; push."""
         self._extras(trainer, data, data_args)
         cost = self._record_cost(trainer)
         if self.args.do_train:
             card: dict[str, Any] = {"tasks": self.task, "finetuned_from": model_args.model_name_or_path}
             if data_args.dataset_name:
                 card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
-            if self.args.push_to_hub:
-                self._warn_of_uploads()
-                trainer.push_to_hub(**card)
-            else:
-                trainer.create_model_card(**card)
+            trainer.create_model_card(**card)
         if trainer.is_world_process_zero():
             sys.stdout.write(f"{self._table(self._main_metrics(data))}{cost_line(self.clock, cost)}\n")
+        if self.args.do_train and self.args.push_to_hub:
+            trainer.push_to_hub()
         return self.results
 
     def _count(self, data: Data, split: str) -> int | None:
@@ -143,13 +140,6 @@ class Outcome(Generic[Data]):
 
     def _extras(self, trainer: Trainer, data: Data, data_args: Any) -> None:
         """Do what the task does at the end beside training, evaluation and prediction."""
-
-    def _warn_of_uploads(self) -> None:
-        """transformers uploads the whole folder; rows of the user should not leave unnoticed."""
-        found = {path.name for pattern in self.row_files for path in self.folder.glob(pattern)}
-        rows = sorted(name for name in found if not name.endswith(".json"))
-        if rows:
-            logger.warning("%s in %s are uploaded with the model.", ", ".join(rows), self.folder)
 
     def _record(self, trainer: Trainer, split: str, metrics: dict[str, float]) -> None:
         trainer.log_metrics(split, metrics)

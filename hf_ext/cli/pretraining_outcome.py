@@ -27,7 +27,6 @@ class PretrainingOutcome(Outcome[PretrainingData]):
 
     task = "fill-mask"
     titles: ClassVar[dict[str, str]] = {"train": "training", "eval": "validation"}
-    row_files: ClassVar[tuple[str, ...]] = ()
     next_step = "run_classification.py or run_ner.py --model_name_or_path {folder} …"
 
     def _figures(

@@ -32,7 +32,8 @@ def run_script(main: Callable[[list[str]], Any], argv: Sequence[str] | None = No
     logging.basicConfig(
         format="%(levelname)s %(message)s", level=logging.INFO if process_rank() == 0 else logging.ERROR
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):  # of older and newer versions of huggingface_hub
+        logging.getLogger(client).setLevel(logging.WARNING)
     try:
         main(words)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,6 @@ class TaggingOutcome(Outcome[TaggingData]):
     """
 
     task = "token-classification"
-    row_files: ClassVar[tuple[str, ...]] = ("predict*", "entity_errors.csv")
 
     def predict(self, trainer: Trainer, data: TaggingData, features: Any) -> None:
         """Tag the words of the test sentences in input order, write them, and score the sentences that have tags.

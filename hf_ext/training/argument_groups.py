@@ -14,6 +14,7 @@ from typing import Any
 
 from hf_ext.errors import did_you_mean
 from hf_ext.training.batching.arguments import BatchingArguments
+from hf_ext.training.hub_arguments import HubArguments
 from hf_ext.training.precision import PrecisionArguments
 
 
@@ -241,13 +242,6 @@ class RunArguments:
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Hide NaN and infinite losses in the logs; off, since they show a dead run."}
     )
-    hub_strategy: str = field(
-        default="end",
-        metadata={
-            "help": "When push_to_hub uploads; only 'end', since earlier uploads hold a pickle with the token.",
-            "choices": ["end", "every_save", "checkpoint", "all_checkpoints"],
-        },
-    )
 
     def __post_init__(self) -> None:
         if self.loss_window < 1:
@@ -266,6 +260,7 @@ ARGUMENT_GROUPS = (
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    HubArguments,
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import HubStrategy, IntervalStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
 
 from hf_ext.errors import UserError
 from hf_ext.training.argument_groups import (
@@ -24,6 +24,7 @@ from hf_ext.training.argument_groups import (
 from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
 from hf_ext.training.batching.arguments import BatchingArguments, settle_length_strategy
+from hf_ext.training.hub_arguments import HubArguments, settle_hub
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
 from hf_ext.training.precision import PrecisionArguments, settle_precision
@@ -42,6 +43,7 @@ class ExtTrainingArguments(
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    HubArguments,
     TrainingArguments,
 ):
     """How a run is trained: transformers' arguments, and the groups of ours in ``argument_groups``.
@@ -51,6 +53,7 @@ class ExtTrainingArguments(
     - ``restore_callback_states_from_checkpoint`` is True: a resumed run keeps its early-stopping patience.
     - ``logging_nan_inf_filter`` is False: a NaN loss is shown as NaN (the parent reports 0.0 and trains on).
     - ``hub_strategy`` is ``end``: the parent's uploads during training contain a pickle with the Hub token.
+    - ``hub_private_repo`` becomes True where it is unset and something is pushed.
     - ``greater_is_better`` is also False for ``mse``, ``mae``, ``rmse`` and ``perplexity`` when unset.
     - ``metric_for_best_model`` is ``loss`` when only ``early_stopping_patience`` is given.
     - ``use_cpu`` becomes True on a machine without an accelerator. Without it the parent refuses bf16 there, and
@@ -78,11 +81,7 @@ class ExtTrainingArguments(
         settle_length_strategy(self)
         if self.early_stopping_patience is not None and self.eval_strategy == IntervalStrategy.NO:
             raise ValueError("--early_stopping_patience needs evaluations: add --eval_strategy epoch (or steps).")
-        if self.push_to_hub and self.hub_strategy != HubStrategy.END:
-            raise ValueError(
-                f"--hub_strategy {HubStrategy(self.hub_strategy).value} would upload training_args.bin with the Hub "
-                "token in it; use --hub_strategy end."
-            )
+        settle_hub(self)
 
     def _check_what_is_asked(self) -> None:
         """Refuse values out of range, and flags that would quietly do nothing."""

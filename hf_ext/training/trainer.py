@@ -29,6 +29,7 @@ from hf_ext.training.checkpoints.keeper import CheckpointKeeper
 from hf_ext.training.checkpoints.loading import require_all_weights
 from hf_ext.training.checkpoints.recovery import find_best_again
 from hf_ext.training.compat import require_known_trainer
+from hf_ext.training.hub import postpone_push, push
 from hf_ext.training.losses.choice import install_loss
 from hf_ext.training.losses.mean_weights import MeanWeights
 from hf_ext.training.losses.rdrop import build_rdrop
@@ -64,7 +65,7 @@ class ExtTrainer(Trainer):
     - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
     - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
     - **Checkpoints** count when they are whole; a run goes on from the newest that is, see ``CheckpointKeeper``.
-    - No pickle is left in the model folder.
+    - No pickle is left in the model folder, and an upload takes only what ``list_uploads`` names.
 
     Takes the arguments of ``transformers.Trainer``. With plain ``TrainingArguments`` it corrects and adds nothing else.
     """
@@ -311,3 +312,11 @@ class ExtTrainer(Trainer):
             super()._save(str(place), state_dict)
             (place / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             (place / TRAINING_ARGS_JSON).write_text(self.checkpoints.arguments_text(), encoding="utf-8")
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """Upload model, tokenizer, card and results, where Trainer uploads the whole folder; see ``push``."""
+        return push(self, *args, **kwargs)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Upload nothing while training, where Trainer uploads the whole folder with a pickle of the arguments."""
+        postpone_push(self)
