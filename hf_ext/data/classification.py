@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hf_ext.data.features import (
 from hf_ext.data.labels import LabelReader, is_known
 from hf_ext.data.preparation import Prepared, RowSplit, prepare
 from hf_ext.data.rows import LINE_COLUMN
+from hf_ext.data.streaming import shuffle_stream
 from hf_ext.models.schema import TaskSchema
 
 __all__ = ["ClassificationData", "RowSplit"]
@@ -117,7 +118,7 @@ class ClassificationData:
         for name, split in self.splits.items():
             encoder = FeatureEncoder(tokenizer, self.schema, max_length, split.reader if name != "test" else None)
             if isinstance(split.rows, datasets.IterableDataset):
-                features[name] = self._encode_stream(split.rows, encoder)
+                features[name] = self._encode_stream(split.rows, replace(encoder, counts_tokens=False))
                 continue
             made = make_features(
                 split.rows,
@@ -183,13 +184,10 @@ class ClassificationData:
         return self.schema.labels.encode(label)
 
     def _encode_stream(self, rows: datasets.IterableDataset, encoder: FeatureEncoder) -> datasets.IterableDataset:
-        columns = list(rows.features)
-        first = next(iter(rows))
         arguments = self.arguments
-        encoded = rows.map(encoder, batched=True, remove_columns=columns, features=encoder.features(first))
-        return encoded.remove_columns(TOKENS_COLUMN).shuffle(
-            seed=arguments.shuffle_seed, buffer_size=arguments.shuffle_buffer_size
-        )
+        # without types: datasets would look at every token of every row to make sure of them
+        encoded = rows.map(encoder, batched=True, remove_columns=list(next(iter(rows))))
+        return shuffle_stream(encoded, seed=arguments.shuffle_seed, buffer_size=arguments.shuffle_buffer_size)
 
     def _note(self, notes: list[str]) -> None:
         self.notes += [note for note in notes if note not in self.notes]

@@ -45,18 +45,20 @@ class FeatureEncoder:
         schema: Columns, categories and labels.
         max_length: Longest sequence in tokens, special tokens included.
         label_reader: How label cells are read; None leaves the labels out.
+        counts_tokens: Whether the length before cutting is found out, for a note.
     """
 
     tokenizer: PreTrainedTokenizerBase
     schema: TaskSchema
     max_length: int
     label_reader: LabelReader | None = None
+    counts_tokens: bool = True
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Encode columns of cells.
 
         Returns:
-            The tokenizer's inputs, ``_tokens`` (length before cutting), and where the schema has them
+            The tokenizer's inputs, ``_tokens`` (length before cutting) if asked for, and where the schema has them
             ``category_ids`` (C ids a row), ``numeric_values`` (N numbers a row, NaN where missing) and ``labels``.
         """
         features = self._tokenise(*join_texts(batch, self.schema))
@@ -113,6 +115,8 @@ class FeatureEncoder:
     def _tokenise(self, texts: list[str], pairs: list[str] | None) -> dict[str, list[Any]]:
         encoded = self.tokenizer(texts, pairs, truncation=True, max_length=self.max_length, verbose=False)
         features = {name: encoded[name] for name in self.tokenizer.model_input_names if name in encoded}
+        if not self.counts_tokens:
+            return features
         lengths = [len(ids) for ids in features["input_ids"]]
         for i, length in enumerate(lengths):
             if length >= self.max_length:  # only these can have been cut

@@ -301,7 +301,7 @@ class _Preparation:
             rows.labels(), self.reader.problem_type, source=source, saved=saved.labels if saved else None
         )
         schema = self._new_schema(labels, self._fit_table(rows(), source))
-        stream = datasets.IterableDataset.from_generator(rows, features=reader.features)
+        stream = datasets.IterableDataset.from_generator(rows)
         self.notes += [note for note in reader.notes if note not in self.notes]
         return RowSplit("train", stream, source, label_reader), schema
 
@@ -325,6 +325,9 @@ class _Preparation:
             rows = rows.shuffle(seed=arguments.shuffle_seed)
         if limit and limit < len(rows):
             rows = rows.select(range(limit))
+            if split.name == "train" and split.reader and split.reader.problem_type != REGRESSION:
+                kept = map(split.reader.read, rows[str(self.columns.label)][:])
+                self.notes += checks.note_lost_labels(kept, self.labels["train"], split.source)
         if not len(rows):
             raise UserError(f"no {split.name} rows are left", where=split.source, fix="check the notes above")
         return replace(split, rows=rows)

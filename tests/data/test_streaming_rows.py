@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import datasets
 import pytest
 from table_files import write
 from torch.utils.data import DataLoader
 
+from hf_ext.data import streaming as module
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.collators import ClassificationCollator
+from hf_ext.data.files import open_rows
 from hf_ext.data.labels import LabelReader
-from hf_ext.data.streaming import StreamedRows
+from hf_ext.data.streaming import StreamedRows, shuffle_stream
 from hf_ext.errors import UserError
 from hf_ext.models.schema import SINGLE_LABEL
 from hf_ext.tokenization import build_tokenizer
@@ -90,6 +93,47 @@ def test_batches_come_out_of_a_data_loader_with_workers(folder, tokenizer, tmp_p
 def test_rows_can_be_sent_to_another_process(folder):
     rows = StreamedRows(str(folder / "train.csv"), DataArguments(), "label", LabelReader(SINGLE_LABEL))
     assert list(pickle.loads(pickle.dumps(rows))()) == list(rows())
+
+
+def test_a_file_is_looked_at_once_and_read_as_often_as_asked(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(module, "open_rows", lambda *args, **kwargs: opened.append(args) or open_rows(*args, **kwargs))
+    rows = StreamedRows(str(folder / "train.csv"), DataArguments(), "label", LabelReader(SINGLE_LABEL))
+    first, second = rows(), rows()
+    assert next(first) == next(second)
+    assert len(list(first)) == len(list(second)) == 29
+    assert len(list(rows.labels())) == 30
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_the_order_is_that_of_a_shuffle_with_threads(files):
+    stream = datasets.IterableDataset.from_generator(count_up, gen_kwargs={"firsts": [100 * i for i in range(files)]})
+    ours, theirs = shuffle_stream(stream, seed=3, buffer_size=8), stream.shuffle(seed=3, buffer_size=8)
+    for epoch in (0, 1, 5):
+        for shuffled in (ours, theirs):
+            shuffled.set_epoch(epoch)
+        order = [row["number"] for row in ours]
+        assert order == [row["number"] for row in theirs]
+        assert sorted(order) == [100 * i + j for i in range(files) for j in range(30)]
+        assert order != sorted(order)
+
+
+def count_up(firsts):
+    for first in firsts:
+        yield from ({"number": first + i} for i in range(30))
+
+
+def test_a_pass_over_the_rows_starts_no_thread(folder, tokenizer, tmp_path, monkeypatch):
+    streamed = load(folder).tokenize(tokenizer, cache_dir=tmp_path)["train"]
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail(f"{thread} is started"))
+    assert len(list(streamed)) == 30
+
+
+def test_texts_are_cut_and_their_tokens_not_counted(folder, tokenizer, tmp_path):
+    rows = list(load(folder, max_seq_length=2).tokenize(tokenizer, cache_dir=tmp_path)["train"])
+    assert {len(row["input_ids"]) for row in rows} == {2}
+    assert "_tokens" not in rows[0]
 
 
 def test_streamed_rows_cannot_be_listed(folder):

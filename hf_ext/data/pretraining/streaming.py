@@ -14,10 +14,11 @@ from hf_ext.data.pretraining.document_splits import StreamedSplit, Texts
 from hf_ext.data.pretraining.documents import Document
 from hf_ext.data.pretraining.packed_rows import RowLayout
 from hf_ext.data.pretraining.packing import PACKINGS
-from hf_ext.data.pretraining.rows import FIRST_DOCUMENT, ROWS, build_rows
+from hf_ext.data.pretraining.rows import build_rows
 from hf_ext.data.pretraining.text_hashes import HeldOut
 from hf_ext.data.pretraining.tokens import TokenEncoder
 from hf_ext.data.special_tokens import Frame
+from hf_ext.data.streaming import shuffle_stream
 
 BUFFERED_ROWS = 1000  # rows' worth of tokens that are packed together
 ENCODED = 200  # documents tokenised at a time
@@ -40,10 +41,9 @@ def stream_rows(
     """
     shards = [[part] for part in split.sources[0].shards()] if not split.weights else [split.sources]
     maker = RowMaker(encoder, layout, split.held_out, split.weights)
-    features = datasets.Features({name: kind for name, kind in ROWS.items() if name != FIRST_DOCUMENT})
-    numbered = list(enumerate(shards))
-    rows = datasets.IterableDataset.from_generator(maker, features=features, gen_kwargs={"shards": numbered})
-    return rows.shuffle(seed=layout.seed, buffer_size=buffer_size)
+    # without types: datasets would look at every token of every row to make sure of them
+    rows = datasets.IterableDataset.from_generator(maker, gen_kwargs={"shards": list(enumerate(shards))})
+    return shuffle_stream(rows, seed=layout.seed, buffer_size=buffer_size)
 
 
 @dataclass
