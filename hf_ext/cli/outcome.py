@@ -15,6 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.cost_report import COST, RunClock, cost_figures, cost_line
 from hf_ext.cli.faults import blame_run
+from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.data.checks.report import REPORT_FILE, DataReport, write_report
 from hf_ext.data.checks.summary import summarise
 from hf_ext.errors import UserError
@@ -109,7 +110,8 @@ class Outcome(Generic[Data]):
 
     def finish(self, trainer: Trainer, data: Data, model_args: Any, data_args: Any) -> dict[str, dict[str, float]]:
         """Add what else the task has, write the card, print the table of results, files and costs; push."""
-        self._extras(trainer, data, data_args)
+        with main_process_first(self.args):
+            self._extras(trainer, data, data_args)
         cost = self._record_cost(trainer)
         if self.args.do_train:
             card: dict[str, Any] = {"tasks": self.task, "finetuned_from": model_args.model_name_or_path}

@@ -242,6 +242,9 @@ class RunArguments:
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Hide NaN and infinite losses in the logs; off, since they show a dead run."}
     )
+    ddp_timeout: int = field(
+        default=300, metadata={"help": "Seconds that processes wait for one that does not answer before the run ends."}
+    )
 
     def __post_init__(self) -> None:
         if self.loss_window < 1:
@@ -250,6 +253,8 @@ class RunArguments:
             raise ValueError(f"--early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
         if self.early_stopping_threshold < 0:
             raise ValueError(f"--early_stopping_threshold must not be negative, got {self.early_stopping_threshold}.")
+        if self.ddp_timeout < 1:
+            raise ValueError(f"--ddp_timeout must be at least 1 second, got {self.ddp_timeout}.")
 
 
 ARGUMENT_GROUPS = (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
@@ -54,6 +56,8 @@ class ExtTrainingArguments(
     - ``logging_nan_inf_filter`` is False: a NaN loss is shown as NaN (the parent reports 0.0 and trains on).
     - ``hub_strategy`` is ``end``: the parent's uploads during training contain a pickle with the Hub token.
     - ``hub_private_repo`` becomes True where it is unset and something is pushed.
+    - ``ddp_timeout`` is 300 seconds (the parent's is 1800) and holds on CPUs too, where the parent waits half an hour
+      whatever it says. What takes longer in one process, such as tokenising, is waited for apart from it.
     - ``greater_is_better`` is also False for ``mse``, ``mae``, ``rmse`` and ``perplexity`` when unset.
     - ``metric_for_best_model`` is ``loss`` when only ``early_stopping_patience`` is given.
     - ``use_cpu`` becomes True on a machine without an accelerator. Without it the parent refuses bf16 there, and
@@ -75,6 +79,7 @@ class ExtTrainingArguments(
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = _greater_is_better(self.metric_for_best_model)
         settle_min_lr(self)
+        self._connect_processes()
         TrainingArguments.__post_init__(self)  # by name: the groups stand before it and were asked above
         check_averaging(self)
         check_ema(self)
@@ -135,6 +140,11 @@ class ExtTrainingArguments(
     def _settle_device(self) -> None:
         if not torch.accelerator.is_available():
             self.use_cpu = True
+
+    def _connect_processes(self) -> None:
+        """Form the group of processes on CPUs with our timeout; the parent finds it and forms none."""
+        if self.use_cpu:
+            PartialState(cpu=True, backend=self.ddp_backend, timeout=timedelta(seconds=self.ddp_timeout))
 
 
 def check_output_dir(args: ExtTrainingArguments) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 
 from hf_ext.training.adversarial.methods import build_attack
 from hf_ext.training.adversarial.step import AdversarialStep
@@ -38,6 +38,7 @@ from hf_ext.training.losses.sampling import balance_labels, build_balanced_sampl
 from hf_ext.training.losses.scale import LossScale
 from hf_ext.training.optimization.group_record import GroupRecord
 from hf_ext.training.optimization.groups import grouped_parameters
+from hf_ext.training.shared_streams import check_evaluated_rows, read_stream_in_every_process
 from hf_ext.training.stream_position import find_stream_position
 from hf_ext.training.watch.cost import EVALUATE, PREDICT, TRAIN, RunCost
 from hf_ext.training.watch.eval_loss import ExactLoss
@@ -79,6 +80,8 @@ class ExtTrainer(Trainer):
     ) -> None:
         require_known_trainer()
         bound = inspect.signature(Trainer.__init__).bind(self, model, args, *rest, **kwargs)
+        if args is not None:
+            read_stream_in_every_process(args, bound.arguments.get("train_dataset"))
         own = callbacks_from(args) if args is not None else []
         # in the constructor, not by add_callback: only then is their state part of the checkpoints
         bound.arguments["callbacks"] = own + list(bound.arguments.get("callbacks") or [])
@@ -111,6 +114,8 @@ class ExtTrainer(Trainer):
             *args: As of ``Trainer.train``.
             **kwargs: As of ``Trainer.train``.
         """
+        if self.args.eval_strategy != IntervalStrategy.NO:
+            check_evaluated_rows(self.eval_dataset, processes=self.accelerator.num_processes)
         self.named_losses.start_training()
         checkpoint = self.checkpoints.begin(resume_from_checkpoint)
         try:
@@ -221,6 +226,7 @@ class ExtTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """Evaluate or predict as Trainer does, with a loss in which every item counts once, see ``ExactLoss``."""
+        check_evaluated_rows(dataloader.dataset, processes=self.accelerator.num_processes)
         average = self.ema.evaluating(self.model) if self.ema is not None else nullcontext()
         phase = self.cost.phase(PREDICT if description == "Prediction" else EVALUATE)
         with phase, average, self.exact_loss.measured(), input_order(self, dataloader) as order:

@@ -49,7 +49,13 @@ LISTED = {
     PRETRAINING_GUIDE: PRETRAINING.types,
     TOKENIZER_GUIDE: TOKENIZER.types,
 }
-FOREIGN_FLAGS = {"config", "help", "nproc_per_node"}  # the script's own words, argparse's and torchrun's
+LAUNCHER_FLAGS = {"nproc_per_node", "nnodes", "rdzv_backend", "rdzv_endpoint", "rdzv_id", "local_addr", "config_file"}
+FOREIGN_FLAGS = {
+    "config",
+    "help",
+    "num_processes",
+    *LAUNCHER_FLAGS,
+}  # the script's own words, argparse's, torchrun's and accelerate's
 OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)")

@@ -17,7 +17,12 @@ from hf_ext.training.adversarial.methods import ADVERSARIES
 from hf_ext.training.argument_groups import ARGUMENT_GROUPS
 from hf_ext.training.losses.registry import LOSSES
 
-CHANGED = {"restore_callback_states_from_checkpoint": True, "logging_nan_inf_filter": False, "hub_strategy": "end"}
+CHANGED = {
+    "restore_callback_states_from_checkpoint": True,
+    "logging_nan_inf_filter": False,
+    "hub_strategy": "end",
+    "ddp_timeout": 300,
+}
 
 
 def parse(*argv):

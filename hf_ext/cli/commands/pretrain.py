@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hf_ext.cli.command_lines import PRETRAINING
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.pretraining_building import (
     build_callbacks,
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> dict:
     model, new_rows = build_pretraining_model(model_args, tokenizer, pieces, sentence_pairs=pairs)
 
     # 6. Rows: documents tokenised once and packed, the main process first; the others read its cache
-    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
+    with main_process_first(args):
         with outcome.clock.tokenising():
             rows = data.tokenize(
                 tokenizer,

@@ -13,6 +13,7 @@ from hf_ext.cli.classifier_building import (
 )
 from hf_ext.cli.command_lines import CLASSIFICATION
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.running import start_session
 from hf_ext.data.classification import ClassificationData
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> dict:
     model = load_classifier(model_args, data.schema, tokenizer)
 
     # 6. Features: tokenised once, the main process first; the others read its cache
-    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
+    with main_process_first(args):
         with outcome.clock.tokenising():
             features = data.tokenize(
                 tokenizer,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.running import start_session
 from hf_ext.cli.tagger_building import (
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> dict:
     choose_crf_rate(args, model_args, model)
 
     # 6. Features: windows, tokenised once, the main process first; the others read its cache
-    with outcome.clock.tokenising(), args.main_process_first(desc="tokenise"):
+    with main_process_first(args):
         with outcome.clock.tokenising():
             features = data.tokenize(
                 tokenizer,

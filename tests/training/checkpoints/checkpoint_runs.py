@@ -1,18 +1,14 @@
-"""Tiny runs, killed at a named point and resumed, in one forked process or in two."""
+"""Tiny runs that can be killed at a named point and resumed."""
 
 from __future__ import annotations
 
-import math
 import os
 import signal
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
-from accelerate.state import AcceleratorState
 from average_cases import build_rows
 from safetensors.torch import load_file
 from training_models import tiny_bert
@@ -26,7 +22,6 @@ from hf_ext.training.checkpoints.manifest import MANIFEST
 from hf_ext.training.epoch_seed import EpochSeed
 
 STEPS, EVERY = 8, 2  # six steps are an epoch
-PATIENCE = 60  # seconds that one process may outlive the other
 STOPPING = {
     "eval_strategy": "steps",
     "eval_steps": EVERY,
@@ -95,51 +90,6 @@ def same_weights(one: Path, other: Path) -> bool:
 def checkpoint_names(folder: Path) -> list[str]:
     """Give the names of the checkpoints in a folder."""
     return sorted(path.name for path in folder.glob("checkpoint-*"))
-
-
-def in_child(work) -> int:
-    """Run something in a forked process; give its exit status, negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(_fork(work), 0)[1])
-
-
-def in_two_processes(work) -> list[int]:
-    """Run ``work(rank)`` in two processes of one group; when one has failed, end the other as a launcher does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-
-    def begin(rank):
-        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank))
-        AcceleratorState._reset_state(reset_partial_state=True)
-        work(rank)
-
-    children = {_fork(lambda rank=rank: begin(rank)): rank for rank in (0, 1)}
-    statuses = [0, 0]
-    deadline = math.inf
-    while children:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child in children:
-            statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
-            deadline = time.monotonic() + PATIENCE if status else deadline
-        elif time.monotonic() > deadline:
-            for left in children:
-                os.kill(left, signal.SIGKILL)
-        time.sleep(0.02)
-    return statuses
-
-
-def _fork(work) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except SystemExit as error:
-            status = int(error.code or 0)
-        finally:
-            os._exit(status)
-    return child
 
 
 # --- points to be killed at -------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import errno
 import resource
 
 import pytest
-from checkpoint_runs import build_trainer, checkpoint_names, in_child, same_weights, train
+from checkpoint_runs import build_trainer, checkpoint_names, same_weights, train
+from forked_runs import in_child
 from safetensors import SafetensorError
 from transformers import TrainerCallback
 

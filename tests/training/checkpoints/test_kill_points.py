@@ -11,11 +11,10 @@ from checkpoint_runs import (
     VARIANTS,
     Signalled,
     checkpoint_names,
-    in_child,
-    in_two_processes,
     same_weights,
     train,
 )
+from forked_runs import in_child, in_two_processes
 
 FAST = [
     ("plain", "in the model"),

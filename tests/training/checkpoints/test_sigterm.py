@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from checkpoint_runs import Signalled, build_trainer, checkpoint_names, in_child, same_weights, train
+from checkpoint_runs import Signalled, build_trainer, checkpoint_names, same_weights, train
+from forked_runs import in_child
 from transformers import TrainingArguments
 
 from hf_ext.training import ExtTrainer

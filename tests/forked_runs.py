@@ -1,0 +1,58 @@
+"""Forked processes: one that may be killed, or some that form a group as under a launcher."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import time
+
+from accelerate.state import AcceleratorState
+
+PATIENCE = 60  # seconds that one process may outlive the other
+
+
+def in_child(work) -> int:
+    """Run something in a forked process; give its exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(_fork(work), 0)[1])
+
+
+def in_two_processes(work) -> list[int]:
+    """Run ``work(rank)`` in two processes of one group; when one has failed, end the other as a launcher does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+
+    def begin(rank):
+        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank))
+        AcceleratorState._reset_state(reset_partial_state=True)
+        work(rank)
+
+    children = {_fork(lambda rank=rank: begin(rank)): rank for rank in (0, 1)}
+    statuses = [0, 0]
+    deadline = math.inf
+    while children:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child in children:
+            statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
+            deadline = time.monotonic() + PATIENCE if status else deadline
+        elif time.monotonic() > deadline:
+            for left in children:
+                os.kill(left, signal.SIGKILL)
+        time.sleep(0.02)
+    return statuses
+
+
+def _fork(work) -> int:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except SystemExit as error:
+            status = int(error.code or 0)
+        finally:
+            os._exit(status)
+    return child
