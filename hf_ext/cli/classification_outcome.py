@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence, Sized
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
+from typing import Any, ClassVar, cast
 
 import numpy as np
+from torch import Tensor
 from transformers import Trainer
 
 from hf_ext.cli.faults import blame_run
@@ -14,9 +16,10 @@ from hf_ext.cli.outcome import Outcome
 from hf_ext.data.checks.classification import inspect_classification
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.classification import ClassificationData
+from hf_ext.evaluation.answers import Answers, answer_batch
 from hf_ext.evaluation.baseline import tfidf_baseline
-from hf_ext.evaluation.metrics import first_array, score
-from hf_ext.evaluation.reports import write_predictions
+from hf_ext.evaluation.reports import write_answers
+from hf_ext.evaluation.running_scores import RunningScores
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 logger = logging.getLogger(__name__)
@@ -40,22 +43,26 @@ class ClassificationOutcome(Outcome[ClassificationData]):
     }
 
     def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
-        """Predict the test rows in input order, write them, and score those that have a label."""
-        with blame_run():
-            output = trainer.predict(features, metric_key_prefix="predict")
-        logits = first_array(output.predictions)
-        metrics = {**(output.metrics or {}), "predict_samples": len(logits)}
-        labels = data.labels("test")
+        """Predict the test rows in input order, write them, and score those that have a label.
+
+        What is fetched of a row are its answer and its probabilities, in half precision. Its logits come along only
+        where there are labels, for the figures that depend on the order of all rows.
+        """
+        labels, problem_type = data.labels("test"), data.schema.labels.problem_type
         known = [i for i, label in enumerate(labels) if label is not None]
+        with blame_run(), ask_for_answers(trainer, problem_type, keep_logits=bool(known)):
+            output = trainer.predict(features, metric_key_prefix="predict")
+        answers = Answers.from_batches(cast(Any, output.predictions))
+        metrics = {**(output.metrics or {}), "predict_samples": len(answers)}
         if known:
-            scored = score(data.schema.labels.problem_type, logits[known], np.array([labels[i] for i in known]))
+            scored = score_answers(answers, known, np.array([labels[i] for i in known]), problem_type)
             metrics |= {f"predict_{name}": value for name, value in scored.items()}
         self._record(trainer, "predict", metrics)
         if trainer.is_world_process_zero():
-            paths = write_predictions(
+            paths = write_answers(
                 self.folder,
                 labels=data.schema.labels,
-                logits=logits,
+                answers=answers,
                 ids=data.ids("test"),
                 columns=data.kept_columns("test"),
             )
@@ -88,3 +95,36 @@ class ClassificationOutcome(Outcome[ClassificationData]):
                 named = {f"baseline_{prefix}_{name}": value for name, value in floor.items()}
                 trainer.save_metrics(f"baseline_{prefix}", named)
                 self.results[f"baseline_{prefix}"] = named
+
+
+@contextmanager
+def ask_for_answers(trainer: Trainer, problem_type: str, *, keep_logits: bool) -> Iterator[None]:
+    """Have a prediction give a list of batches of what ``Answers`` takes, in place of logits."""
+
+    def answer(logits: Any, labels: Any) -> dict[str, Tensor]:
+        return answer_batch(logits, problem_type, keep_logits=keep_logits)
+
+    args = trainer.args
+    before = trainer.preprocess_logits_for_metrics, args.eval_do_concat_batches
+    args.eval_do_concat_batches = False  # joining what came so far with each new batch takes quadratic time
+    trainer.preprocess_logits_for_metrics = answer  # type: ignore[assignment]  # Trainer means a tensor
+    try:
+        yield
+    finally:
+        trainer.preprocess_logits_for_metrics, args.eval_do_concat_batches = before
+
+
+def score_answers(answers: Answers, rows: Sequence[int], targets: np.ndarray, problem_type: str) -> dict[str, float]:
+    """Score some rows by the metrics of their kind of task.
+
+    Args:
+        answers: Of all rows, with logits where figures of order are wanted (numbers are enough for themselves).
+        rows: Which of them.
+        targets: Their labels.
+        problem_type: One of transformers' three names.
+    """
+    numbers = answers.decisions if problem_type == REGRESSION else answers.logits
+    width = 1 if answers.probabilities is None else answers.probabilities.shape[1]
+    running = RunningScores(problem_type, width)
+    running.add(answers.decisions[rows], targets, scores=None if numbers is None else numbers[rows])
+    return running.figures()

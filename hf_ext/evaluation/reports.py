@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_ext.evaluation.metrics import MULTI_LABEL_THRESHOLD, probabilities
+from hf_ext.evaluation.answers import Answers
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema
 
 WIDE_STARTS = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same marks as wide as a Chinese character
@@ -54,8 +54,39 @@ def write_predictions(
         ValueError: If lengths or the width of the logits do not fit.
     """
     scores = np.asarray(logits, dtype=np.float64)
-    _check_sizes(scores, labels, {"id": ids, **columns})
-    rows = _rows(scores, labels, ids, _free_names(columns, labels))
+    if scores.ndim != 2 or scores.shape[1] != labels.num_labels:
+        raise ValueError(f"logits have shape {scores.shape}, the label schema has {labels.num_labels} labels.")
+    answers = Answers.from_logits(scores, labels.problem_type)
+    return write_answers(folder, labels=labels, answers=answers, ids=ids, columns=columns)
+
+
+def write_answers(
+    folder: str | Path,
+    *,
+    labels: LabelSchema,
+    answers: Answers,
+    ids: Sequence[Any],
+    columns: Mapping[str, Sequence[str]],
+) -> list[Path]:
+    """Write the same files as ``write_predictions`` from answers that need not hold logits.
+
+    Probabilities in half precision are written with as many digits as they have.
+
+    Args:
+        folder: Output folder, made when missing.
+        labels: The label schema of the model.
+        answers: The answers for N rows.
+        ids: The id of each row, length N.
+        columns: Input columns to keep, each of length N.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ValueError: If lengths do not fit.
+    """
+    _check_sizes(len(answers), {"id": ids, **columns})
+    rows = _rows(answers, labels, ids, _free_names(columns, labels))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
@@ -116,12 +147,10 @@ def write_atomically(path: Path, text: str) -> Path:
     return path
 
 
-def _check_sizes(scores: np.ndarray, labels: LabelSchema, columns: Mapping[str, Sequence[Any]]) -> None:
-    if scores.ndim != 2 or scores.shape[1] != labels.num_labels:
-        raise ValueError(f"logits have shape {scores.shape}, the label schema has {labels.num_labels} labels.")
+def _check_sizes(rows: int, columns: Mapping[str, Sequence[Any]]) -> None:
     for name, cells in columns.items():
-        if len(cells) != len(scores):
-            raise ValueError(f"column {name!r} has {len(cells)} cells for {len(scores)} rows.")
+        if len(cells) != rows:
+            raise ValueError(f"column {name!r} has {len(cells)} cells for {rows} rows.")
 
 
 def _free_names(columns: Mapping[str, Sequence[str]], labels: LabelSchema) -> dict[str, Sequence[str]]:
@@ -137,29 +166,37 @@ def _free_names(columns: Mapping[str, Sequence[str]], labels: LabelSchema) -> di
 
 
 def _rows(
-    scores: np.ndarray, labels: LabelSchema, ids: Sequence[Any], columns: Mapping[str, Sequence[str]]
+    answers: Answers, labels: LabelSchema, ids: Sequence[Any], columns: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    chances = None if labels.problem_type == REGRESSION else probabilities(scores, labels.problem_type)
+    chances = None if answers.probabilities is None else _readable(answers.probabilities)
+    scores = None if answers.score is None else _readable(answers.score)
     rows = []
     for i, row_id in enumerate(ids):
         row = {"id": row_id, **{name: cells[i] for name, cells in columns.items()}}
         if chances is None:
-            row["prediction"] = float(scores[i, 0])
+            row["prediction"] = float(answers.decisions[i])
         else:
-            row.update(_decision(chances[i], labels))
+            row.update(_decision(answers.decisions[i], chances[i], labels))
+            if scores is not None:
+                row["score"] = float(scores[i])
         rows.append(row)
     return rows
 
 
-def _decision(chances: np.ndarray, labels: LabelSchema) -> dict[str, Any]:
+def _readable(values: np.ndarray) -> np.ndarray:
+    """Give the shortest decimal numbers that stand for these, 0.9995 for the half-precision 0.99951171875."""
+    return values if values.dtype == np.float64 else values.astype(str).astype(np.float64)
+
+
+def _decision(decision: Any, chances: np.ndarray, labels: LabelSchema) -> dict[str, Any]:
     by_name = {name: float(chance) for name, chance in zip(labels.names, chances, strict=True)}
     prediction: str | list[str]
     score: float | list[float]
     if labels.problem_type == MULTI_LABEL:
-        prediction = [name for name, chance in by_name.items() if chance >= MULTI_LABEL_THRESHOLD]
+        prediction = [name for name, holds in zip(labels.names, decision, strict=True) if holds]
         score = [by_name[name] for name in prediction]
     else:
-        prediction = labels.names[int(chances.argmax())]
+        prediction = labels.names[int(decision)]
         score = by_name[prediction]
     return {"prediction": prediction, "score": score, "probabilities": by_name}
 

@@ -23,7 +23,7 @@ class _Rows(NamedTuple):
     gold: NDArray[np.int64]  # (W,)
     predicted: NDArray[np.int64]  # (W,)
     sentence_gold: NDArray[np.int64]  # (R,), -100 where there is none
-    sentence_scores: NDArray[np.float64]  # (R, S); S is 0 without sentence labels
+    sentence_guess: NDArray[np.int64]  # (R,)
 
     def joined(self, more: _Rows) -> _Rows:
         """Append the rows of another batch."""
@@ -63,6 +63,8 @@ class TaggingMetric:
             sentence stay neighbours, in their order.
     """
 
+    takes_batches = True
+
     def __init__(self, schema: TaggingSchema, sentence: Sequence[int], *, entity_level: bool = False) -> None:
         self.schema, self.entity_level = schema, entity_level
         self._sentence = np.asarray(sentence[:], dtype=np.int64)  # a column of datasets is slow row by row
@@ -80,6 +82,17 @@ class TaggingMetric:
         self._seen = 0
         self._sentences = self._sentences_right = self._both_right = 0
         self._open: _Rows | None = None  # the last sentence so far: the next batch may go on with it
+
+    def shrink(self, outputs: Any, labels: Any = None) -> tuple[Tensor, ...]:
+        """Give the tags and, with sentence labels, their labels: all that needs to be gathered of a batch.
+
+        Args:
+            outputs: Tags ``(B, T)`` or scores ``(B, T, K)``, and so on, as ``predictions`` above.
+            labels: Not looked at; ``Trainer`` passes them.
+        """
+        parts = _as_tuple(outputs)
+        tags = _best(parts[0], 2)
+        return (tags, _best(parts[-1], 1)) if self.schema.sentence_labels and len(parts) > 1 else (tags,)
 
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> Metrics:
         """Count a batch; give the figures if it was the last one.
@@ -121,17 +134,17 @@ class TaggingMetric:
             raise ValueError(
                 f"{self._seen} rows came, more than the {len(self._sentence)} that the metric was built for."
             )
-        sentence_gold, scores = np.full(number, IGNORED_LABEL), np.zeros((number, 0))
+        sentence_gold, sentence_guess = (np.full(number, IGNORED_LABEL) for _ in range(2))
         if self.schema.sentence_labels:
             if len(labels) < 2 or len(predictions) < 2:
                 raise ValueError(
                     "the schema has sentence labels: expected (tags, ..., scores) and (labels, sentence labels)."
                 )
-            sentence_gold, scores = _as_ids(labels[1]).reshape(-1), _as_floats(predictions[-1])
+            sentence_gold, sentence_guess = _as_ids(labels[1]).reshape(-1), _as_ids(predictions[-1], dimensions=1)
         words = gold != IGNORED_LABEL
         come = slice(begin, self._seen)
         sentence = self._sentence[come if self.row_order is None else self.row_order[come]]
-        return _Rows(sentence, words.sum(1), gold[words], predicted[words], sentence_gold, scores)
+        return _Rows(sentence, words.sum(1), gold[words], predicted[words], sentence_gold, sentence_guess)
 
     def _count(self, rows: _Rows) -> None:
         runs = _runs(rows.sentence)
@@ -140,7 +153,7 @@ class TaggingMetric:
         if not self.schema.sentence_labels or not len(runs):
             return
         first = np.flatnonzero(np.diff(runs, prepend=-1))
-        gold, guess = rows.sentence_gold[first], rows.sentence_scores[first].argmax(-1)
+        gold, guess = rows.sentence_gold[first], rows.sentence_guess[first]
         wrong_words = np.bincount(run_of_word[rows.gold != rows.predicted], minlength=len(first))
         right = (guess == gold) & (gold != IGNORED_LABEL)
         self._sentences += int((gold != IGNORED_LABEL).sum())
@@ -165,13 +178,12 @@ def _as_tuple(values: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, tuple | list) else (values,)
 
 
-def _as_ids(values: Tensor | NDArray[Any]) -> NDArray[np.int64]:
-    """Bring ids to numpy; of scores with one more dimension, which stay where they are, the largest."""
-    if values.ndim == 3:
-        values = values.argmax(-1)
-    return (values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)).astype(np.int64)
+def _best(scores: Any, dimensions: int) -> Any:
+    """Take the largest of scores, which have one dimension more than ids; they stay where they are."""
+    return scores.argmax(-1) if scores.ndim > dimensions else scores
 
 
-def _as_floats(values: Tensor | NDArray[Any]) -> NDArray[np.float64]:
-    """Bring scores to numpy, which knows no bfloat16."""
-    return values.double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, dtype=np.float64)
+def _as_ids(values: Tensor | NDArray[Any], *, dimensions: int = 2) -> NDArray[np.int64]:
+    """Bring ids, or the best of scores, to numpy."""
+    ids = _best(values, dimensions)
+    return (ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)).astype(np.int64)

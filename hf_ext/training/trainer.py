@@ -43,6 +43,7 @@ from hf_ext.training.stream_position import find_stream_position
 from hf_ext.training.watch.cost import EVALUATE, PREDICT, TRAIN, RunCost
 from hf_ext.training.watch.eval_loss import ExactLoss
 from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
+from hf_ext.training.watch.metric_rows import metric_by_batches
 from hf_ext.training.watch.named_losses import NamedLosses
 from hf_ext.training.watch.progress import close_progress
 
@@ -60,6 +61,7 @@ class ExtTrainer(Trainer):
       exchanges gradients, see ``adversarial``.
     - **Learning rates** by part of the model, logged by name and checked on resume, see ``parameter_groups``.
     - **Losses and weights** by name, see ``losses``, and R-Drop, see ``rdrop``.
+    - **Metrics** that count batches see each process's own rows, see ``metric_by_batches``.
     - **Evaluation loss.** The same number for every batch size and number of processes, see ``ExactLoss``.
     - **Cost.** Seconds and tokens of training, evaluation and prediction, see ``RunCost``.
     - **Several losses.** Those that a model names are logged by name, see ``NamedLosses``.
@@ -229,7 +231,8 @@ class ExtTrainer(Trainer):
         check_evaluated_rows(dataloader.dataset, processes=self.accelerator.num_processes)
         average = self.ema.evaluating(self.model) if self.ema is not None else nullcontext()
         phase = self.cost.phase(PREDICT if description == "Prediction" else EVALUATE)
-        with phase, average, self.exact_loss.measured(), input_order(self, dataloader) as order:
+        metric, loss = metric_by_batches(self, description), self.exact_loss.measured()
+        with phase, average, metric, loss, input_order(self, dataloader) as order:
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )

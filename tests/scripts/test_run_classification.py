@@ -57,8 +57,8 @@ def test_predictions_stand_in_input_order_with_ids_names_and_probabilities(files
     assert [row["prediction"] for row in rows] == [row["label"] for row in source]
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     for row, line in zip(rows, lines, strict=True):
-        assert sum(line["probabilities"].values()) == pytest.approx(1)
-        assert line["score"] == pytest.approx(max(line["probabilities"].values()))
+        assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-3)  # each in half precision
+        assert line["score"] == pytest.approx(max(line["probabilities"].values()), rel=1e-3)
         assert float(row["score"]) == pytest.approx(line["score"], abs=1e-4)
 
 

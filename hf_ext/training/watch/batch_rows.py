@@ -1,4 +1,4 @@
-"""The rows of a collated batch: how many there are, and some of them as a batch of its own."""
+"""The rows of a collated batch: how many there are, how many are new, and some of them as a batch of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from hf_ext.models.schema import IGNORED_LABEL
@@ -16,6 +17,22 @@ FLAT_INDICES = "masked_positions"  # of the whole batch; models find them again 
 def count_rows(batch: Mapping[str, Any]) -> int:
     """Give the number of rows, which is the first dimension of the first tensor that has one; 0 without any."""
     return next((value.shape[0] for value in batch.values() if isinstance(value, Tensor) and value.dim() > 0), 0)
+
+
+def count_new_rows(accelerator: Accelerator, rows: int) -> int | None:
+    """Count this process's rows of the running batch that are new: the last one is filled up with earlier rows.
+
+    Args:
+        accelerator: What shares the batches out.
+        rows: Rows of the batch on this process.
+
+    Returns:
+        None where no process has a repeated row.
+    """
+    state, processes = accelerator.gradient_state, accelerator.num_processes
+    if processes == 1 or not state.end_of_dataloader or state.remainder <= 0 or state.remainder >= rows * processes:
+        return None
+    return min(max(state.remainder - accelerator.process_index * rows, 0), rows)
 
 
 def has_labels(batch: Mapping[str, Any]) -> bool:

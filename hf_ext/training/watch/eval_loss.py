@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.watch.batch_rows import count_rows, take_rows
+from hf_ext.training.watch.batch_rows import count_new_rows, count_rows, take_rows
 from hf_ext.training.watch.item_count import count_items
 from hf_ext.training.watch.named_losses import NamedLosses
 
@@ -72,8 +72,7 @@ class ExactLoss:
         """
         if not self.is_measuring or loss is None:
             return
-        rows = count_rows(inputs)
-        new = self._new_rows(rows)
+        new = count_new_rows(self.trainer.accelerator, count_rows(inputs))
         if new is not None:
             inputs = take_rows(inputs, slice(max(new, 1)))
             loss = self._loss(model, inputs)
@@ -104,13 +103,6 @@ class ExactLoss:
             counts = counts & torch.isfinite(means)
         both = torch.stack([means.to(items) * items, items], dim=1)
         return torch.where(counts.unsqueeze(1), both, 0.0)
-
-    def _new_rows(self, rows: int) -> int | None:
-        """Give how many of this process's rows are no repetition; None where no process has one."""
-        state, processes = self.trainer.accelerator.gradient_state, self.trainer.accelerator.num_processes
-        if processes == 1 or not state.end_of_dataloader or state.remainder <= 0 or state.remainder >= rows * processes:
-            return None
-        return min(max(state.remainder - self.trainer.accelerator.process_index * rows, 0), rows)
 
     def _loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         trainer = self.trainer
