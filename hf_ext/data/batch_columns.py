@@ -78,33 +78,30 @@ class TableColumns:
     """Read an Arrow table: its buffers are looked at, no cell becomes a Python object."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._table = table
+        whole = table.combine_chunks()  # of all columns at once: rows from everywhere come in as many chunks
+        self._columns = {name: whole.column(i).chunk(0) for i, name in enumerate(whole.column_names)}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._table.column_names
+        return name in self._columns
 
     def lists(self, name: str) -> FlatLists:
         """Give a feature that is a list of whole numbers in each row."""
-        values, lengths = _split_lists(self._join(name))
+        values, lengths = _split_lists(self._columns[name])
         return FlatLists(_as_array(values), lengths)
 
     def nested_lists(self, name: str) -> tuple[NDArray[np.int64], FlatLists]:
         """Give a feature that is a list of lists in each row: how many lists each row has, and all these lists."""
-        words, counts = _split_lists(self._join(name))
+        words, counts = _split_lists(self._columns[name])
         values, lengths = _split_lists(words)
         return counts, FlatLists(_as_array(values), lengths)
 
     def stack(self, name: str) -> NDArray[Any]:
         """Give a feature that is a number in each row, shape ``(B,)``, or a list of K numbers, shape ``(B, K)``."""
-        column = self._join(name)
+        column = self._columns[name]
         if not _is_list(column.type):
             return _as_array(column)
         values, lengths = _split_lists(column)
         return _as_array(values).reshape(len(lengths), -1)
-
-    def _join(self, name: str) -> pa.Array:
-        column = self._table.column(name)
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def flatten(lists: Sequence[Any]) -> FlatLists:
@@ -126,8 +123,9 @@ def _split_lists(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
     """Give the elements of all lists, and how many each list has."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten(), np.full(len(column), column.type.list_size, dtype=np.int64)
-    offsets = column.offsets.to_numpy()
-    return column.values.slice(offsets[0], offsets[-1] - offsets[0]), np.diff(offsets).astype(np.int64)
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    begin, end = int(offsets[0]), int(offsets[-1])
+    return column.values.slice(begin, end - begin), offsets[1:] - offsets[:-1]
 
 
 def _as_array(column: pa.Array) -> NDArray[Any]:
