@@ -12,6 +12,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from hf_ext.cli.building import check_metric_name, load_saved_tokenizer
+from hf_ext.cli.padding import length_multiple
 from hf_ext.data.pretraining import MaskingCollator, PretrainingData, PretrainingDataArguments
 from hf_ext.data.pretraining.demo import prepare_pretraining_demo
 from hf_ext.data.pretraining.figures import count_unknown
@@ -265,7 +266,7 @@ def build_collator(
         span_probability=flags.span_probability,
         isolate_documents=isolates,
         position_offset=first_position(model),
-        pad_to_multiple_of=8 if args.fp16 or args.bf16 else None,
+        pad_to_multiple_of=length_multiple(args),
         max_length=data.max_length if flags.pad_to_max_length else None,
         gives_positions=masked_only,
     )

@@ -34,6 +34,7 @@ class LinearChainCRF(CRF):
     - CUDA is never waited for, except by ``decode``, which gives lists. Likelihoods and marginals there take scores
       more than 120 below the greatest of their kind as 120 below it. Elsewhere, rows in which so great a gap makes
       messages underflow are found and computed again in log space.
+    - ``torch.compile`` leaves it out: its loops over the words would be unrolled anew for every length.
     - Steps that break a tag scheme can be made illegal: their scores are lowered by 10,000. A row in which every
       sequence breaks the scheme still gets an answer, one with as few illegal steps as can be.
     - ``viterbi_decode``, ``marginals``, ``n_best`` and ``chain_probabilities`` give tensors that have the batch first,
@@ -70,6 +71,7 @@ class LinearChainCRF(CRF):
         # Plain tensors, made when first needed: a buffer would be in the state dict, or garbled by meta loading.
         self._penalties: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = {}
 
+    @torch.compiler.disable
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None, reduction: str = "sum") -> Tensor:
         """Give the log-likelihood of tags; its negative is the loss.
 
@@ -101,6 +103,7 @@ class LinearChainCRF(CRF):
             total = likelihood.sum()
             return total / words.kept.sum().clamp_min(1) if reduction == "token_mean" else total
 
+    @torch.compiler.disable
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
         """Give the best tags of each row as a list, one for each word. See ``viterbi_decode`` for tensors."""
         self._validate(emissions, mask=mask)
@@ -110,6 +113,7 @@ class LinearChainCRF(CRF):
             tags = find_best_paths(scores, words)[0].gather(1, words.order).tolist()
             return [row[: last + 1] for row, last in zip(tags, words.last.tolist(), strict=True)]
 
+    @torch.compiler.disable
     @torch.no_grad()
     def viterbi_decode(self, emissions: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Find the best tag sequence of each row.
@@ -126,6 +130,7 @@ class LinearChainCRF(CRF):
             scores = self._score(emissions)
             return find_best_paths(scores, find_words(self._read_mask(mask, scores.emissions)))
 
+    @torch.compiler.disable
     @torch.no_grad()
     def n_best(self, emissions: Tensor, n: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Find the n best tag sequences of each row.
@@ -149,6 +154,7 @@ class LinearChainCRF(CRF):
             scores = self._score(emissions)
             return find_n_best_paths(scores, find_words(self._read_mask(mask, scores.emissions)), n)
 
+    @torch.compiler.disable
     @torch.no_grad()
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Give the probability of each tag at each word, over all tag sequences.
@@ -165,6 +171,7 @@ class LinearChainCRF(CRF):
             scores = self._score(emissions)
             return find_marginals(scores, find_words(self._read_mask(mask, scores.emissions)))
 
+    @torch.compiler.disable
     @torch.no_grad()
     def chain_probabilities(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Give the probability of each tag of a sequence, alone and after its predecessor.

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_ext.cli.padding import settle_padding
+from hf_ext.cli.padding import length_multiple, settle_padding
 from hf_ext.errors import UserError
 
 
@@ -48,3 +48,19 @@ def test_packed_rows_are_not_grouped(caplog):
         assert settled("group", sampling="group_by_length", packing="best_fit") == (None, False)
     assert "packed to one length" in caplog.text
     assert settled("group", packing="none") == ("group", False)
+
+
+@pytest.mark.parametrize(
+    ("device", "flags", "expected"),
+    [
+        ("cpu", {}, None),
+        ("cpu", {"bf16": True}, None),
+        ("cuda", {}, None),
+        ("cuda", {"bf16": True}, 8),
+        ("cuda", {"fp16": True}, 8),
+        ("cpu", {"torch_compile": True}, 8),
+    ],
+)
+def test_lengths_are_rounded_up_for_matrix_units_and_for_the_compiler(device, flags, expected):
+    off = {"fp16": False, "bf16": False, "torch_compile": False}
+    assert length_multiple(SimpleNamespace(device=SimpleNamespace(type=device), **(off | flags))) == expected

@@ -29,6 +29,14 @@ def test_it_sets_the_flags_of_transformers(given, expected, arguments):
 
 
 @pytest.mark.parametrize(
+    ("flags", "told"), [({"fp16": True}, True), ({"precision": "fp16"}, True), ({"bf16": True}, False)]
+)
+def test_fp16_on_a_cpu_is_worth_a_line(arguments, flags, told, caplog):
+    arguments(**flags)
+    assert ("fp16 makes training on a CPU slower" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"precision": "fp32", "bf16": True}, "--precision fp32 and --bf16 contradict each other"),
@@ -96,5 +104,7 @@ def test_products_run_in_the_precision_and_weights_stay_in_float32(asked, dtype,
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_the_default_optimizer_is_fused_adamw(arguments):
-    assert arguments().optim == "adamw_torch_fused"
+def test_the_default_optimizer_is_fused_adamw(arguments, bert, rows):
+    optimizer = ExtTrainer(bert, arguments(), train_dataset=rows).create_optimizer()
+    assert type(optimizer) is torch.optim.AdamW
+    assert optimizer.defaults["fused"] is True

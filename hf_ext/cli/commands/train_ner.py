@@ -5,7 +5,7 @@ from __future__ import annotations
 from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.main_process_first import main_process_first
-from hf_ext.cli.padding import settle_padding
+from hf_ext.cli.padding import length_multiple, settle_padding
 from hf_ext.cli.running import start_session
 from hf_ext.cli.tagger_building import (
     build_tagger,
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> dict:
             eval_dataset=features.get("validation"),
             data_collator=TaggingCollator(
                 tokenizer,
-                pad_to_multiple_of=8 if args.fp16 else None,
+                pad_to_multiple_of=length_multiple(args),
                 max_length=data.max_length if data_args.pad_to_max_length else None,
             ),
             processing_class=tokenizer,
