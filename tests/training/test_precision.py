@@ -29,14 +29,6 @@ def test_it_sets_the_flags_of_transformers(given, expected, arguments):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"), [({"fp16": True}, True), ({"precision": "fp16"}, True), ({"bf16": True}, False)]
-)
-def test_fp16_on_a_cpu_is_worth_a_line(arguments, flags, told, caplog):
-    arguments(**flags)
-    assert ("fp16 makes training on a CPU slower" in caplog.text) == told
-
-
-@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"precision": "fp32", "bf16": True}, "--precision fp32 and --bf16 contradict each other"),
