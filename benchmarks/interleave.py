@@ -48,6 +48,11 @@ def interleave(
     return seconds
 
 
+def calm_clock() -> Callable[[], float]:
+    """Give the clock that other programs disturb least: the processor's time, but the wall's with an accelerator."""
+    return time.perf_counter if torch.cuda.is_available() else time.process_time
+
+
 def ratios(seconds: Mapping[str, Sequence[float]], *, baseline: str) -> dict[str, float]:
     """Compare each arm with the baseline: the median of the ratios taken within one repetition.
 

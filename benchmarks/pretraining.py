@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from adversarial import peak_bytes
-from interleave import interleave, report, write_json
+from interleave import calm_clock, interleave, report, write_json
 from tables import Table, print_tables
 from transformers import BertConfig, BertForMaskedLM
 
@@ -98,10 +97,8 @@ def measure(shape: tuple[Any, ...], repetitions: int, title: str) -> dict[str, A
     pairs = zip(dense.parameters(), masked.parameters(), strict=True)
     gradient = max(float((a.grad - b.grad).abs().max()) for a, b in pairs if a.grad is not None and b.grad is not None)
     peaks = {name: peak_bytes(step) / 2**20 for name, step in steps.items()}  # gradients are there before and after
-    # the processor's time leaves out other programs; an accelerator's is not the processor's
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     arms = {name: starting_afresh(models, step) for name, step in steps.items()}
-    seconds = interleave(arms, repetitions=repetitions, warmup=1, clock=clock)
+    seconds = interleave(arms, repetitions=repetitions, warmup=1, clock=calm_clock())
     table = report(seconds, baseline="dense head", title=f"\n{title}")
     difference = abs(losses["dense head"] - losses["masked positions"]) / losses["dense head"]
     for name, row in table.items():

@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "crf": ("--repetitions", "7"),
     "masking": ("--repetitions", "15"),
     "evaluation": ("--repetitions", "1"),
+    "preprocessing": ("--rows", "2000", "--repetitions", "2"),
+    "collation": ("--repetitions", "7"),
     "pretraining": ("--repetitions", "3"),
     "padding": ("--repetitions", "2"),
     "adversarial": ("--small", "--repetitions", "4"),
