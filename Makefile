@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-ner demo-pretrain test stress bench lint check format clean
+.PHONY: help install install-dev demo demo-ner demo-pretrain test stress bench lint check docs format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ lint: install-dev ## Format, lint, types, import floors
 	$(BIN)/lint-imports
 
 check: lint test ## All of lint, then the tests
+
+docs: install-dev ## Build the documentation as a web site into outputs/site
+	$(BIN)/mkdocs build --strict
 
 format: install-dev ## Put the code into the house style
 	$(BIN)/ruff format .

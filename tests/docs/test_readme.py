@@ -56,7 +56,11 @@ FOREIGN_FLAGS = {
     "num_processes",
     *LAUNCHER_FLAGS,
 }  # the script's own words, argparse's, torchrun's and accelerate's
-OTHER_PROGRAMS = [*sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "tests" / "training" / "adversarial_cases.py"]
+OTHER_PROGRAMS = [
+    *sorted((ROOT / "benchmarks").glob("*.py")),
+    *sorted((ROOT / "hf_ext" / "inference").glob("*.py")),
+    ROOT / "tests" / "training" / "adversarial_cases.py",
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
