@@ -4,7 +4,8 @@
     python -m hf_ext.data.checks examples/wnut17.yaml --task ner
 
 The flags and the YAML file are those of the script of the task. Without ``--do_train`` and its like all files that are
-named are looked at. Ends with status 2 and one line where the run would. No model is loaded.
+named are looked at. Ends with status 2 and one line where the run would. No model is loaded; a tokenizer is where one
+is named, to count what ``--max_seq_length`` cuts off.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_ext.cli.feature_cache import find_feature_cache
 from hf_ext.cli.parsing import parse_arguments
 from hf_ext.cli.quick_start import outline_training_arguments
 from hf_ext.data.arguments import DataArguments, SourceArguments
@@ -23,6 +25,7 @@ from hf_ext.data.pretraining.arguments import PretrainingDataArguments
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.errors import UserError
 from hf_ext.models.arguments import ModelArguments
+from hf_ext.models.checkpoint_arguments import CheckpointArguments
 from hf_ext.models.pretraining_arguments import PretrainingModelArguments
 from hf_ext.models.tagger_arguments import TaggerArguments
 
@@ -110,6 +113,10 @@ def _check_classification(model_args: ModelArguments, data_args: DataArguments, 
     data = ClassificationData.from_arguments(
         data_args, saved=saved, needs=needs, cache_dir=model_args.cache_dir, token=model_args.token
     )
+    if model_args.tokenizer_name or model_args.model_name_or_path:
+        from hf_ext.cli.classifier_building import load_text_tokenizer
+
+        _tokenise(data, load_text_tokenizer(model_args, data), model_args, data_args)
     return inspect_classification(data)
 
 
@@ -125,6 +132,10 @@ def _check_ner(model_args: TaggerArguments, data_args: TaggingDataArguments, nee
     data = TaggingData.from_arguments(
         data_args, saved=saved, needs=needs, cache_dir=model_args.cache_dir, token=model_args.token
     )
+    if model_args.tokenizer_name or model_args.model_name_or_path:
+        from hf_ext.cli.tagger_building import load_word_tokenizer
+
+        _tokenise(data, load_word_tokenizer(model_args, data), model_args, data_args)
     return inspect_tagging(data)
 
 
@@ -138,6 +149,21 @@ def _check_pretraining(
         data_args, needs=needs - {"test"}, cache_dir=model_args.cache_dir, token=model_args.token
     )
     return inspect_pretraining(data)
+
+
+def _tokenise(data: Any, tokenizer: Any, model_args: CheckpointArguments, data_args: SourceArguments) -> None:
+    """Make the features as the run does, which then finds them; what is cut off is noted on the way."""
+    from hf_ext.models.pretrained import load_config
+
+    config = load_config(model_args)
+    encoder = getattr(config, "encoder_config", config)
+    data.tokenize(
+        tokenizer,
+        cache_dir=find_feature_cache(model_args.cache_dir),
+        overwrite=data_args.overwrite_cache,
+        num_workers=data_args.preprocessing_num_workers,
+        positions=getattr(encoder, "max_position_embeddings", None),
+    )
 
 
 def _training_arguments() -> type:

@@ -15,6 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_ext.cli.cost_report import COST, RunClock, cost_figures, cost_line
 from hf_ext.cli.faults import blame_run
+from hf_ext.cli.feature_cache import find_feature_cache
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.data.checks.report import REPORT_FILE, DataReport, write_report
 from hf_ext.data.checks.summary import summarise
@@ -73,11 +74,7 @@ class Outcome(Generic[Data]):
 
     def cache_dir(self, named: str | None) -> Path:
         """Give the folder of preprocessed data: the named one, or one beside the datasets library's cache."""
-        if named:
-            return Path(named) / "hf_ext"
-        import datasets
-
-        return Path(datasets.config.HF_DATASETS_CACHE) / "hf_ext"
+        return find_feature_cache(named)
 
     def report(self, data: Data) -> None:
         """Tell what was noticed in the data, and write it into ``data_report.json``; the main process does."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_ext.data.named_files import refuse_empty_names
+
 
 @dataclass
 class SourceArguments:
@@ -73,11 +75,13 @@ class SourceArguments:
     task_name: str | None = field(default=None, metadata={"help": "Accepted from older scripts; names the run only."})
 
     def __post_init__(self) -> None:
+        refuse_empty_names(self)
         for name in ("validation_split", "test_split"):
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction < 1:
                 raise ValueError(f"--{name} is a fraction between 0 and 1, got {fraction}.")
-        for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
+        counts = ("max_train_samples", "max_eval_samples", "max_predict_samples", "preprocessing_num_workers")
+        for name in counts:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ValueError(f"--{name} must be at least 1, got {count}.")

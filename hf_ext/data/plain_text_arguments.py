@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_ext.data.named_files import refuse_empty_names
+
 
 @dataclass
 class PlainTextArguments:
@@ -31,3 +33,6 @@ class PlainTextArguments:
             "choices": ["auto", "minimal", "none"],
         },
     )
+
+    def __post_init__(self) -> None:
+        refuse_empty_names(self)

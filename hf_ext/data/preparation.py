@@ -325,6 +325,9 @@ class _Preparation:
             rows = rows.shuffle(seed=arguments.shuffle_seed)
         if limit and limit < len(rows):
             rows = rows.select(range(limit))
+            if split.name == "train" and split.reader and split.reader.problem_type != REGRESSION:
+                kept = map(split.reader.read, rows[str(self.columns.label)][:])
+                self.notes += checks.note_lost_labels(kept, self.labels["train"], split.source)
         if not len(rows):
             raise UserError(f"no {split.name} rows are left", where=split.source, fix="check the notes above")
         return replace(split, rows=rows)

@@ -137,6 +137,12 @@ def _find_cuts(arguments: SourceArguments, offered: Collection[str]) -> tuple[st
             raise UserError(f"both --{split}_split and a file of {split} rows are given", fix="leave one of them out")
         if fraction or (arguments.split_indices and split not in offered):
             cuts.append(split)
+    if arguments.split_indices and not cuts:
+        raise UserError(
+            "--split_indices cuts the training rows, but validation and test rows have files of their own",
+            where=arguments.split_indices,
+            fix="leave it out, or one of the files",
+        )
     return tuple(cuts)
 
 

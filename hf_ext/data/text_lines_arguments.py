@@ -27,6 +27,7 @@ class TextLinesArguments(PlainTextArguments):
     seed: int = field(default=42, metadata={"help": "Seed of every draw."})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.validation_split_percentage < 100:
             raise ValueError(
                 f"--validation_split_percentage is between 0 and 100, got {self.validation_split_percentage}."

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -17,6 +18,8 @@ from .checkpoint_arguments import CheckpointArguments
 from .configuration import ExtConfig
 
 logger = logging.getLogger(__name__)
+
+UnpicklingError = torch.serialization.pickle.UnpicklingError  # of torch.load, for a file that is more than tensors
 
 # What may be missing from a checkpoint below the head: BERT's pooling layer, which masked-LM pretraining has not.
 POOLING_LAYER = "pooler."
@@ -92,7 +95,7 @@ def load_and_compare(
                 output_loading_info=True,
                 **options,
             )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError, EOFError, UnpicklingError) as error:
         raise ValueError(_explain(str(name), error, what="weights")) from error
     fresh = _check_loaded(model, info, arguments)
     align_weights(model)

@@ -92,8 +92,10 @@ class ExtTrainingArguments(
         """Refuse values out of range, and flags that would quietly do nothing."""
         if self.max_steps <= 0 and self.num_train_epochs <= 0:
             raise ValueError(f"--num_train_epochs must be positive, got {self.num_train_epochs}.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"--seed must be from 0 to 2**32 - 1, got {self.seed}.")
+        for name in ("seed", "data_seed"):
+            seed = getattr(self, name)
+            if seed is not None and not 0 <= seed < 2**32:
+                raise ValueError(f"--{name} must be from 0 to 2**32 - 1, got {seed}.")
         if self.dataloader_num_workers < 0:
             raise ValueError(f"--dataloader_num_workers must not be negative, got {self.dataloader_num_workers}.")
         if self.learning_rate < 0:

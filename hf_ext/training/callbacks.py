@@ -17,6 +17,7 @@ from hf_ext.training.arguments import ExtTrainingArguments
 from hf_ext.training.watch.loss_watch import LossWatch
 from hf_ext.training.watch.loss_window import LossWindow
 from hf_ext.training.watch.progress import show_progress
+from hf_ext.training.watch.stream_end import StreamEnd
 from hf_ext.training.watch.train_log import TrainLog
 
 
@@ -45,7 +46,7 @@ def callbacks_from(args: TrainingArguments) -> list[TrainerCallback]:
 
 
 def watch_losses(trainer: Trainer) -> LossWatch | None:
-    """Add what looks at the losses of a trainer: the guard, the log file and the progress.
+    """Add what looks at the losses and steps of a trainer: the guard, the log file and the progress.
 
     Returns:
         The guard, which ``training_step`` has to tell of each loss; None unless the arguments ask for it.
@@ -57,6 +58,7 @@ def watch_losses(trainer: Trainer) -> LossWatch | None:
     trainer.add_callback(window)
     if args.write_train_log:
         trainer.add_callback(TrainLog(window))
+    trainer.add_callback(StreamEnd())
     show_progress(trainer, window)
     if not args.stop_on_nonfinite_loss:
         return None

@@ -14,8 +14,6 @@ TOUCHED_METHODS: Mapping[str, tuple[str, ...]] = {
     "_save_checkpoint": ("self", "model", "trial"),
     "_get_output_dir": ("self", "trial"),
     "save_model": ("self", "output_dir", "_internal_call"),
-    "init_hf_repo": ("self", "token", "private"),
-    "push_to_hub": ("self", "commit_message", "blocking", "token", "revision", "private", "kwargs"),
     "_push_from_checkpoint": ("self", "checkpoint_folder"),
     "_prepare_inputs": ("self", "inputs"),
     "get_batch_samples": ("self", "epoch_iterator", "num_batches", "device"),

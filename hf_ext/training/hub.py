@@ -8,10 +8,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
-from transformers.utils.hub import hf_api
 
 from hf_ext.errors import UserError
 from hf_ext.training.hub_arguments import split_patterns
@@ -88,7 +88,8 @@ def push(
     folder = Path(args.output_dir or ".")
     try:
         if trainer.hub_model_id is None:
-            trainer.init_hf_repo(token=token, private=private)
+            args.hub_private_repo = args.hub_private_repo if private is None else private
+            trainer.init_hf_repo(token=token)
         trainer.save_model(str(folder), _internal_call=True)
         if not trainer.is_world_process_zero():
             return None
@@ -96,7 +97,7 @@ def push(
             trainer.create_model_card(**{"model_name": str(trainer.hub_model_id).rpartition("/")[2], **card})
         names = list_uploads(folder, more=getattr(args, "push_files", None))
         logger.info("Uploading to %s: %s.", trainer.hub_model_id, ", ".join(names))
-        return hf_api().upload_folder(
+        return HfApi(library_name="hf_ext").upload_folder(
             repo_id=str(trainer.hub_model_id),
             folder_path=folder,
             allow_patterns=[glob.escape(name) for name in names],

@@ -42,12 +42,13 @@ def settle_precision(args: Any) -> None:
     Args:
         args: ``ExtTrainingArguments`` whose ``use_cpu`` is settled.
     """
-    if args.precision is None:
-        return
     if args.precision == "auto":
         args.precision, reason = fastest_precision(use_cpu=args.use_cpu)
         logger.info("Precision auto: %s, since %s.", args.precision, reason)
-    args.bf16, args.fp16 = (args.precision == name for name in MIXED)
+    if args.precision is not None:
+        args.bf16, args.fp16 = (args.precision == name for name in MIXED)
+    if args.fp16 and args.use_cpu:
+        logger.warning("fp16 makes training on a CPU slower and less exact; leave it out, or take --bf16.")
 
 
 def fastest_precision(*, use_cpu: bool) -> tuple[str, str]:

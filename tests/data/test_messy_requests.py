@@ -10,6 +10,7 @@ from table_files import write, write_jsonl
 
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.classification import ClassificationData
+from hf_ext.data.tagging import TaggingData, TaggingDataArguments
 from hf_ext.errors import UserError
 from hf_ext.models.schema import SINGLE_LABEL, LabelSchema, NumericColumn, TabularSchema, TaskSchema, TextSchema
 from hf_ext.tokenization import build_tokenizer
@@ -45,6 +46,42 @@ def test_a_list_of_labels_is_not_cut_to_its_first(tmp_path, streaming):
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": "x", "label": ["a"]}, {"text": "y", "label": ["b", "c"]}])
     with pytest.raises(UserError, match=r"a.jsonl:2: 2 labels in one row"):
         load("train", train_file=str(path), task="single_label", streaming=streaming)
+
+
+def test_row_numbers_of_a_split_that_nothing_needs_are_refused(tmp_path, rows):
+    indices = str(write(tmp_path / "split_indices.json", json.dumps({"rows": 12, "train": [0], "validation": [1]})))
+    files = {"train_file": rows, "validation_file": rows, "test_file": rows}
+    with pytest.raises(UserError, match=r"split_indices.json: --split_indices cuts .* have files of their own"):
+        load("train", split_indices=indices, **files)
+    conll = str(write(tmp_path / "rows.conll", "EU B-ORG\nrejects O\n\nit O\n"))
+    flags = TaggingDataArguments(**dict.fromkeys(files, conll), split_indices=indices)
+    with pytest.raises(UserError, match=r"split_indices.json: --split_indices cuts .* have files of their own"):
+        TaggingData.from_arguments(flags, saved=None, needs={"train"})
+
+
+@pytest.mark.parametrize("count", [0, -2])
+@pytest.mark.parametrize("kind", [DataArguments, TaggingDataArguments])
+def test_processes_below_one_are_refused(kind, count):
+    with pytest.raises(ValueError, match=f"--preprocessing_num_workers must be at least 1, got {count}"):
+        kind(preprocessing_num_workers=count)
+
+
+@pytest.mark.parametrize(("shuffled", "lost"), [(False, 1), (True, 0)])
+def test_the_first_rows_of_a_sorted_file_lack_labels_and_it_is_told(tmp_path, shuffled, lost):
+    content = "text,label\n" + "".join(f"pen {i},{'bad' if i < 10 else 'good'}\n" for i in range(20))
+    path = str(write(tmp_path / "sorted.csv", content))
+    data = load("train", train_file=path, max_train_samples=8, shuffle_train_dataset=shuffled)
+    told = [note for note in data.notes if "--max_train_samples keeps" in note]
+    assert len(told) == lost
+    for note in told:
+        assert note.startswith(f"{path}: 1 of 2 labels do not occur")
+        assert "'good' – pass --shuffle_train_dataset" in note
+
+
+def test_no_label_is_lost_where_numbers_are_learned(tmp_path):
+    path = str(write(tmp_path / "a.csv", "text,label\n" + "".join(f"pen {i},{i}\n" for i in range(20))))
+    notes = load("train", train_file=path, max_train_samples=8, task="regression").notes
+    assert not [note for note in notes if "--max_train_samples" in note]
 
 
 def test_what_was_noticed_before_an_error_is_logged(tmp_path, caplog):

@@ -45,7 +45,8 @@ def test_cut_rows_need_the_training_file_even_without_training(folder):
 
 
 def test_saved_indices_cut_only_what_has_no_file(folder):
-    assert load(folder, "train", split_indices="x.json").cuts == ()
+    with pytest.raises(UserError, match=r"x.json: --split_indices cuts the training rows, but"):
+        load(folder, "train", split_indices="x.json")
     (folder / "dev.csv").unlink()
     assert load(folder, "train", split_indices="x.json").cuts == ("validation",)
 

@@ -107,6 +107,13 @@ def test_counts_below_one_are_refused_by_name(arguments, name, value):
         arguments(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["seed", "data_seed"])
+@pytest.mark.parametrize("value", [-1, 2**32, 10**30])
+def test_seeds_that_no_generator_takes_are_refused_by_name(arguments, name, value):
+    with pytest.raises(ValueError, match=f"^--{name} must be from 0 to 2\\*\\*32 - 1, got {value}.$"):
+        arguments(**{name: value})
+
+
 def test_patience_below_one_is_refused(arguments):
     with pytest.raises(ValueError, match="--early_stopping_patience must be at least 1"):
         arguments(early_stopping_patience=0, eval_strategy="epoch")

@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from hf_ext.errors import UserError
 from hf_ext.training import ExtTrainer, NonFiniteLossError
+from hf_ext.training.checkpoints.manifest import MANIFEST, write_manifest
 from hf_ext.training.watch.loss_watch import last_good_checkpoint
 from hf_ext.training.watch.loss_window import LossWindow
 
@@ -107,6 +108,12 @@ def test_shuffled_rows_of_any_length_are_found_by_what_they_hold_and_named_by_th
     assert "9 (id 'r9')" in str(error)
 
 
+def write_checkpoint(folder):
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"weights")
+    write_manifest(folder, step=1, run="r", fingerprint={})
+
+
 def test_the_newest_checkpoint_is_named(arguments, tmp_path):
     args = arguments(max_steps=3, per_device_train_batch_size=4, save_strategy="steps", save_steps=1)
     error = stop(cases.InOrder(cases.poisoned_model(), args, train_dataset=cases.bad_rows([8])))
@@ -134,9 +141,20 @@ def test_a_checkpoint_with_broken_weights_is_not_called_good(arguments, rows, tm
 
 def test_checkpoints_of_later_steps_are_another_runs(tmp_path):
     for name in ("checkpoint-2", "checkpoint-30", "checkpoint-best"):
-        (tmp_path / name).mkdir()
+        write_checkpoint(tmp_path / name)
     assert last_good_checkpoint(tmp_path, 12) == tmp_path / "checkpoint-2"
     assert last_good_checkpoint(tmp_path, 1) is None
+
+
+@pytest.mark.parametrize("damage", ["a byte", "no manifest"])
+def test_a_checkpoint_that_is_not_whole_is_not_called_good(tmp_path, damage):
+    for name in ("checkpoint-1", "checkpoint-2"):
+        write_checkpoint(tmp_path / name)
+    if damage == "a byte":
+        (tmp_path / "checkpoint-2" / "weights").write_bytes(b"weighTs")
+    else:
+        (tmp_path / "checkpoint-2" / MANIFEST).unlink()
+    assert last_good_checkpoint(tmp_path, 12) == tmp_path / "checkpoint-1"
 
 
 def test_a_batch_without_any_label_says_so(arguments):

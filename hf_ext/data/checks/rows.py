@@ -146,6 +146,15 @@ def check_single_labels(cells: Sequence[Any], lines: Sequence[int], source: str,
             )
 
 
+def note_lost_labels(kept: Iterable[Label | None], whole: Iterable[Label | None], source: str) -> list[str]:
+    """Count the labels that ``max_train_samples`` cuts off, as it does in a file that is sorted by label."""
+    names = [{name for label in labels for name in _names(label)} for labels in (kept, whole)]
+    lost = sorted(names[1] - names[0])
+    what = f"labels do not occur among the rows that --max_train_samples keeps, such as {lost[0]!r}" if lost else ""
+    fix = "pass --shuffle_train_dataset"
+    return [Finding("lost_labels", source, len(lost), what, total=len(names[1]), fix=fix)] if lost else []
+
+
 def note_unused_delimiter(cells: Sequence[Any], delimiter: str | None, source: str) -> list[str]:
     """Say when no label cell holds what should separate its labels."""
     if not delimiter or any(isinstance(cell, list) or delimiter in cell for cell in cells):
@@ -196,6 +205,10 @@ def note_odd_labels(labels: Sequence[Label], schema: LabelSchema, source: str) -
     if len(labels) > 20 and len(schema.names) > len(labels) / 2:
         return [f"{source}: {len(schema.names)} different labels in {len(labels)} rows; is this the label column?"]
     return []
+
+
+def _names(label: Label | None) -> Collection[str]:
+    return (label,) if isinstance(label, str) else label or ()
 
 
 def _is_number(text: str) -> bool:

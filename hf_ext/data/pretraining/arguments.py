@@ -105,6 +105,7 @@ class PretrainingDataArguments(PlainTextArguments):
     max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("mlm_probability", "span_probability"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"--{name} is above 0 and below 1, got {getattr(self, name)}.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_ext.data.checks import rows as checks
 from hf_ext.data.checks.findings import Finding
+from hf_ext.data.checks.whole_texts import refuse_whole_texts
 from hf_ext.data.sources import plan_sources
 from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_indices, split_rows
 from hf_ext.data.tagging.arguments import TaggingDataArguments
@@ -222,6 +223,7 @@ class _Preparation:
         spell_alike(file, scheme, self.saved.tags if self.saved and self.saved.scheme == scheme else ())
         rows = [sentence.tags or [] for sentence in file.sentences]
         tags = fit_tags(rows, scheme, saved=self.saved)
+        refuse_whole_texts((word for sentence in file.sentences for word in sentence.words), tags, file.source)
         if len(tags) < 2:
             raise UserError(f"every word has the tag {tags[0]!r}", where=file.source, fix="check --label_column_name")
         labels = tuple(sorted({str(sentence.label) for sentence in file.sentences if sentence.label is not None}))

@@ -14,7 +14,10 @@ from transformers.trainer_utils import has_length
 
 PACKAGES = ("torch", "transformers", "accelerate")
 # the flags that decide which rows come when
-ORDER = ("seed", "data_seed", "train_sampling_strategy", "dataloader_drop_last", "length_strategy", "tokens_per_batch")
+ORDER = (
+    *("seed", "data_seed", "train_sampling_strategy", "weighted_sampling", "dataloader_drop_last"),
+    *("length_strategy", "tokens_per_batch"),
+)
 ROWS_AT_A_TIME = 10_000
 
 

@@ -117,7 +117,10 @@ def set_multitask_alpha(args: TrainingArguments, model: PreTrainedModel) -> None
         return
     config: Any = getattr(model, "config", None)
     if getattr(config, "multitask_alpha", None) is None:
-        raise UserError(f"--multitask_alpha needs a model with two heads, which {type(model).__name__} is not")
+        raise UserError(
+            f"--multitask_alpha needs a model with two heads, which {type(model).__name__} is not",
+            fix="leave it out, or give run_ner.py sentences with a label (--sentence_label_column_name)",
+        )
     config.multitask_alpha = alpha
 
 

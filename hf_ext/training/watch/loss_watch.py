@@ -12,9 +12,10 @@ from accelerate.utils import DistributedType, gather_object
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_ext.errors import UserError
+from hf_ext.training.checkpoints.manifest import DamagedError, verify
+from hf_ext.training.checkpoints.rotation import list_checkpoints
 from hf_ext.training.watch.batch_rows import count_rows, has_labels, take_rows
 from hf_ext.training.watch.loss_window import LossWindow
 from hf_ext.training.watch.row_lookup import find_rows, name_row
@@ -187,19 +188,26 @@ class LossWatch(TrainerCallback):
 
 
 def last_good_checkpoint(folder: Path, step: int, *, check_weights: bool = False) -> Path | None:
-    """Give the newest checkpoint of a run.
+    """Give the newest checkpoint of a run that is what its manifest says.
 
     Args:
         folder: The output folder.
         step: Checkpoints of later steps are another run's.
         check_weights: Pass over those whose weights are not all finite.
     """
-    numbers = [path.name.rpartition("-")[2] for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()]
-    for number in sorted((int(n) for n in numbers if n.isdecimal() and int(n) <= step), reverse=True):
-        path = folder / f"{PREFIX_CHECKPOINT_DIR}-{number}"
-        if not check_weights or all(_holds_finite_weights(file) for file in path.glob("*.safetensors")):
+    earlier = [path for number, path in list_checkpoints(folder).items() if number <= step]
+    for path in reversed(earlier):
+        if _is_whole(path) and (not check_weights or all(map(_holds_finite_weights, path.glob("*.safetensors")))):
             return path
     return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        verify(checkpoint)
+    except DamagedError:
+        return False
+    return True
 
 
 def _holds_finite_weights(file: Path) -> bool:

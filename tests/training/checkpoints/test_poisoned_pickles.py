@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import shutil
-from pathlib import Path
 
 import pytest
-import torch
 from checkpoint_runs import build_trainer, train
+from poison import make_mark, write_poison
 from training_models import tiny_bert
 from transformers import AutoModelForSequenceClassification
 
 from hf_ext.training.checkpoints.manifest import MANIFEST, write_manifest
 
 
-class Poison:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.mark),)
-
-
 @pytest.fixture
 def mark(tmp_path):
-    """What a poison that works leaves behind."""
-    path = tmp_path / "poisoned"
-    pickle.loads(pickle.dumps(Poison(path)))  # it does work
-    path.rmdir()
-    return path
-
-
-def write_poison(path: Path, mark: Path, *, plain: bool) -> None:
-    if plain:
-        path.write_bytes(pickle.dumps(Poison(mark)))
-    else:
-        torch.save({"state": Poison(mark)}, path)
+    return make_mark(tmp_path)
 
 
 @pytest.fixture(scope="module")
