@@ -14,6 +14,7 @@ _HOMES = {
     "ADVERSARIES": "training.adversarial",
     "ClassificationCollator": "data.collators",
     "ClassificationData": "data.classification",
+    "ClassificationMetric": "evaluation.classification_metric",
     "DataArguments": "data.arguments",
     "EmbeddingAttack": "training.adversarial",
     "EntityCounts": "evaluation.entities",

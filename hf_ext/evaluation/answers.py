@@ -71,5 +71,5 @@ def answer_batch(outputs: Any, problem_type: str, *, keep_logits: bool = False) 
         answers["decisions"] = logits.argmax(-1)
         answers["score"] = chances.gather(-1, answers["decisions"][:, None]).squeeze(-1).float()
     else:
-        answers["decisions"] = (chances >= MULTI_LABEL_THRESHOLD).to(torch.uint8)
+        answers["decisions"] = (chances >= MULTI_LABEL_THRESHOLD).to(torch.int8)
     return answers | ({"logits": logits} if keep_logits else {})

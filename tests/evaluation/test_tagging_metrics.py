@@ -149,6 +149,26 @@ def test_joint_figures_equal_a_loop_over_sentences():
         assert found["both_right"] == pytest.approx(len(both) / max(len(labelled), 1))
 
 
+@pytest.mark.parametrize("schema", [SCHEMA, JOINT], ids=["tags", "joint"])
+@pytest.mark.parametrize("kind", ["tensors", "bfloat16"])
+def test_tags_and_labels_are_all_that_needs_to_be_gathered(schema, kind):
+    rng = random.Random(9)
+    rows = cut_into_rows(random_sentences(rng, 12), rng)
+    metric = TaggingMetric(schema, [row[0] for row in rows])
+    whole, shrunk = [], []
+    for tags, labels in batches_of(rows, rng, kind):
+        answers, truth = tags, torch.as_tensor(labels)
+        if schema is JOINT:
+            answers = (tags, torch.rand(len(tags), 3))
+            truth = (truth, torch.arange(len(tags)) % 3)
+        whole.append((answers, truth))
+        shrunk.append((metric.shrink(answers, truth), truth))
+    for parts, _ in shrunk:
+        assert [(part.ndim, part.dtype) for part in parts] == [(2, torch.int64), (1, torch.int64)][: len(parts)]
+        assert len(parts) == (2 if schema is JOINT else 1)
+    assert feed(metric, shrunk) == feed(metric, whole)
+
+
 # --- wrong calls ------------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,8 @@ def _join(rows: Sequence[Any]) -> Any:
     if isinstance(first, tuple | list):
         return type(first)(_join([row[i] for row in rows]) for i in range(len(first)))
     arrays = [np.asarray(row) for row in rows]
+    if all(array.shape == arrays[0].shape for array in arrays):
+        return np.stack(arrays)
     shape = np.max([array.shape for array in arrays], axis=0).astype(int)
     joined = np.full((len(rows), *shape), IGNORED_LABEL, dtype=arrays[0].dtype)
     for i, array in enumerate(arrays):
