@@ -1,12 +1,13 @@
 """hf_ext: fine-tune encoders with Hugging Face, right, fast and kind.
 
 The names below are imported when they are first used, so that ``import hf_ext`` itself loads neither torch nor
-scikit-learn.
+scikit-learn. It makes transformers' auto classes and pipelines know our models, see ``hf_ext.registration``.
 """
 
 from __future__ import annotations
 
 from hf_ext.lazy import lazy_names
+from hf_ext.registration import register
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "LinearChainCRF": "models.crf",
     "MaskingCollator": "data.pretraining",
     "ModelArguments": "models.arguments",
+    "Predictor": "inference.predictor",
     "PretrainingData": "data.pretraining",
     "PretrainingDataArguments": "data.pretraining",
     "PretrainingTrainer": "training.pretraining",
@@ -53,6 +55,7 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)
 __getattr__ = lazy_names(__name__, _HOMES)
+register()
 
 
 def __dir__() -> list[str]:

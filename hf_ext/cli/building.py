@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.errors import UserError, did_you_mean
-from hf_ext.models.checkpoint_arguments import CheckpointArguments
 from hf_ext.models.encoder_arguments import EncoderArguments
 from hf_ext.models.encoders import RecurrentEncoder, set_word_vectors
 from hf_ext.models.freezing import freeze_encoder
-from hf_ext.models.pretrained import code_arguments, load_config
+from hf_ext.models.pretrained import load_config
 from hf_ext.tokenization import build_tokenizer, read_vector_tokens, read_word_vectors
+from hf_ext.tokenization.saved import load_saved_tokenizer
 from hf_ext.training.arguments import ExtTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -120,35 +120,6 @@ def load_tokenizer(
         raise
     except ValueError as error:
         raise UserError(str(error), fix=f"check the {column} column") from error
-
-
-def load_saved_tokenizer(arguments: CheckpointArguments, **options: Any) -> PreTrainedTokenizerBase:
-    """Load the tokenizer that is named, or that of the model that is named.
-
-    Args:
-        arguments: Which model.
-        **options: Passed to ``AutoTokenizer``.
-
-    Raises:
-        UserError: If there is none.
-    """
-    name = arguments.tokenizer_name or arguments.model_name_or_path
-    try:
-        return AutoTokenizer.from_pretrained(
-            name,
-            cache_dir=arguments.cache_dir,
-            use_fast=arguments.use_fast_tokenizer,
-            revision=arguments.model_revision,
-            token=arguments.token,
-            trust_remote_code=arguments.trust_remote_code,
-            **code_arguments(arguments),
-            **options,
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"no tokenizer could be loaded from {name!r} ({str(error).strip().splitlines()[0]})",
-            fix="check --tokenizer_name and --model_name_or_path",
-        ) from error
 
 
 def build_model(

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from hf_ext.cli.building import check_metric_name, load_saved_tokenizer
+from hf_ext.cli.building import check_metric_name
 from hf_ext.cli.padding import length_multiple
 from hf_ext.data.pretraining import MaskingCollator, PretrainingData, PretrainingDataArguments
 from hf_ext.data.pretraining.demo import prepare_pretraining_demo
@@ -27,6 +27,7 @@ from hf_ext.models.pretraining_loading import load_pretraining_model, make_scrat
 from hf_ext.models.vocabulary_rows import extend_embeddings
 from hf_ext.tokenization import build_tokenizer
 from hf_ext.tokenization.extension import add_tokens, read_token_list
+from hf_ext.tokenization.saved import load_saved_tokenizer
 from hf_ext.training.arguments import ExtTrainingArguments
 from hf_ext.training.epoch_seed import EpochSeed
 from hf_ext.training.new_rows import NewRowsOnly

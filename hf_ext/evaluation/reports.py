@@ -97,6 +97,27 @@ def write_answers(
     return [write_atomically(folder / name, text) for name, text in contents.items()]
 
 
+def describe_answers(answers: Answers, labels: LabelSchema) -> list[dict[str, Any]]:
+    """Say what a classifier or regressor answers, by the names of its labels.
+
+    Args:
+        answers: The answers for N rows.
+        labels: The label schema of the model.
+
+    Returns:
+        For each row ``prediction``: a label, a list of labels, or a number; with labels also ``score``, the probability
+        of what was chosen, and ``probabilities`` by label.
+    """
+    if answers.probabilities is None:
+        return [{"prediction": float(number)} for number in answers.decisions]
+    chances = _readable(answers.probabilities)
+    rows = [_decision(*row, labels) for row in zip(answers.decisions, chances, strict=True)]
+    if answers.score is not None:
+        for row, score in zip(rows, _readable(answers.score), strict=True):
+            row["score"] = float(score)
+    return rows
+
+
 def summary_table(rows: Sequence[Sequence[Any]]) -> str:
     """Lay out rows of cells in columns of equal width, the first row being the header.
 
@@ -168,19 +189,11 @@ def _free_names(columns: Mapping[str, Sequence[str]], labels: LabelSchema) -> di
 def _rows(
     answers: Answers, labels: LabelSchema, ids: Sequence[Any], columns: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    chances = None if answers.probabilities is None else _readable(answers.probabilities)
-    scores = None if answers.score is None else _readable(answers.score)
-    rows = []
-    for i, row_id in enumerate(ids):
-        row = {"id": row_id, **{name: cells[i] for name, cells in columns.items()}}
-        if chances is None:
-            row["prediction"] = float(answers.decisions[i])
-        else:
-            row.update(_decision(answers.decisions[i], chances[i], labels))
-            if scores is not None:
-                row["score"] = float(scores[i])
-        rows.append(row)
-    return rows
+    described = zip(ids, describe_answers(answers, labels), strict=True)
+    return [
+        {"id": row_id, **{name: cells[i] for name, cells in columns.items()}, **answer}
+        for i, (row_id, answer) in enumerate(described)
+    ]
 
 
 def _readable(values: np.ndarray) -> np.ndarray:

@@ -6,8 +6,6 @@ agree: an I-PER that a softmax puts behind O is a tag in the files, but no entit
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,18 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hf_ext.evaluation.csv_tables import csv_table
 from hf_ext.evaluation.entities import EntityCounts
 from hf_ext.evaluation.entity_errors import EntityError, find_errors
 from hf_ext.evaluation.metrics import softmax
-from hf_ext.evaluation.reports import csv_cell, write_atomically
-from hf_ext.han import han_share
+from hf_ext.evaluation.reports import write_atomically
+from hf_ext.evaluation.words_as_text import join_words
 from hf_ext.models.tag_schemes import Entity, entities
 from hf_ext.models.tagging_schema import TaggingSchema
 
 REPORT_FILE, ERROR_FILE = "entity_report.csv", "entity_errors.csv"
 TextSpans = tuple[str, Sequence[tuple[int, int]]]
 CONTEXT_WORDS = 10  # on either side
-BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for the old code page of the system
 REPORT_COLUMNS = ("type", "precision", "recall", "f1", "gold", "predicted", "correct")
 ERROR_COLUMNS = (
     *("id", "kind", "gold_type", "gold_text", "gold_start", "gold_end"),
@@ -102,14 +100,36 @@ def write_tag_predictions(
         ),
         "predictions.conll": "".join(_as_conll(sentence, bool(scored)) for sentence in sentences),
     }
-    if scored:
-        contents[REPORT_FILE] = _as_csv(REPORT_COLUMNS, _report_rows(schema.scheme, scored))
-        contents[ERROR_FILE] = _as_csv(ERROR_COLUMNS, _error_rows(schema.scheme, scored))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in {REPORT_FILE, ERROR_FILE} - contents.keys():
-        (folder / name).unlink(missing_ok=True)  # beside these predictions they would pass for theirs
-    return [write_atomically(folder / name, text) for name, text in contents.items()]
+    paths = [write_atomically(folder / name, text) for name, text in contents.items()]
+    return paths + _write_reports(folder, schema.scheme, scored)
+
+
+def write_entity_reports(
+    folder: str | Path,
+    *,
+    schema: TaggingSchema,
+    words: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str] | None],
+    ids: Sequence[Any] | None = None,
+    tag_probabilities: Sequence[Sequence[float]] | None = None,
+    chain_probabilities: Sequence[Sequence[float]] | None = None,
+    spans: Sequence[TextSpans | None] | None = None,
+) -> list[Path]:
+    """Write ``entity_report.csv`` and ``entity_errors.csv`` alone; arguments, files and errors as above.
+
+    Returns:
+        The written files; none where no sentence has true tags.
+    """
+    chain = tag_probabilities if chain_probabilities is None else chain_probabilities
+    sentences = _sentences(
+        schema, words=words, predicted=predicted, gold=gold, ids=ids, tag=tag_probabilities, chain=chain, spans=spans
+    )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _write_reports(folder, schema.scheme, [sentence for sentence in sentences if sentence.gold is not None])
 
 
 @dataclass(frozen=True)
@@ -132,7 +152,7 @@ class _Sentence:
         if self.spans is not None:
             text, places = self.spans
             return text[places[start][0] : places[end - 1][1]]
-        return "".join(self.words[start:end]) if self.level == "character" else _join(self.words[start:end])
+        return join_words(self.words[start:end], self.level)
 
     def context(self, start: int, end: int) -> str:
         """Give some words with the ones before and after, in one line, the words themselves in brackets."""
@@ -180,12 +200,19 @@ def _sentence(
         if cells is not None and len(cells) != len(words):
             raise ValueError(f"{name}: {len(cells)} values for the {len(words)} words of sentence {number}.")
     found = entities(predicted, schema.scheme)
-    confidences = None if tag is None else [_confidence(entity, tag, chain) for entity in found]
+    confidences = None if tag is None else [entity_confidence(entity, tag, chain) for entity in found]
     own_id = number if ids is None else ids
     return _Sentence(own_id, words, predicted, gold, found, confidences, spans, schema.level)
 
 
-def _confidence(entity: Entity, tag: Sequence[float], chain: Sequence[float]) -> float:
+def entity_confidence(entity: Entity, tag: Sequence[float], chain: Sequence[float]) -> float:
+    """Give the probability of the tags of an entity as a whole, see ``write_tag_predictions``.
+
+    Args:
+        entity: The entity, in words.
+        tag: The probability of each word's tag.
+        chain: The same given the tag before.
+    """
     chances = [tag[entity.start], *chain[entity.start + 1 : entity.end]]
     return min(float(math.prod(chances)), 1.0)  # float32 may end a hair above
 
@@ -232,6 +259,18 @@ def _solid(cell: str) -> str:
     return "_".join(cell.split()) or "_"
 
 
+def _write_reports(folder: Path, scheme: str, scored: Sequence[_Sentence]) -> list[Path]:
+    if not scored:
+        for name in (REPORT_FILE, ERROR_FILE):
+            (folder / name).unlink(missing_ok=True)  # beside these predictions they would pass for theirs
+        return []
+    contents = {
+        REPORT_FILE: csv_table(REPORT_COLUMNS, _report_rows(scheme, scored)),
+        ERROR_FILE: csv_table(ERROR_COLUMNS, _error_rows(scheme, scored)),
+    }
+    return [write_atomically(folder / name, text) for name, text in contents.items()]
+
+
 def _report_rows(scheme: str, sentences: Iterable[_Sentence]) -> Iterator[list[Any]]:
     counts = EntityCounts(scheme)
     for sentence in sentences:
@@ -258,20 +297,3 @@ def _error_row(sentence: _Sentence, error: EntityError, confidences: Mapping[Ent
             cells += [entity.type, sentence.text(entity.start, entity.end), entity.start, entity.end]
     confidence = None if error.predicted is None else confidences.get(error.predicted)
     return [*cells, confidence, sentence.context(min(e.start for e in both), max(e.end for e in both))]
-
-
-def _as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)  # QUOTE_MINIMAL, \r\n: RFC 4180
-    writer.writerow(header)
-    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
-    return BYTE_ORDER_MARK + stream.getvalue()
-
-
-def _join(words: Sequence[str]) -> str:
-    """Join words with blanks, but for the side of a Chinese character."""
-    text = ""
-    for word in words:
-        blank = text and word and not han_share(text[-1]) and not han_share(word[0])
-        text += f" {word}" if blank else word
-    return text

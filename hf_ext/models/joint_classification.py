@@ -98,7 +98,7 @@ class ExtForJointClassification(ExtForTokenClassification):
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        logits = self._classify(read)  # (B, S)
+        logits = self.classify_sentences(read)  # (B, S)
         losses: dict[str, Tensor] = {}
         if labels is not None and sentence_labels is not None:
             losses["sentence_loss"] = mean_cross_entropy(logits, sentence_labels.reshape(-1), num_rows_in_batch)
@@ -115,7 +115,8 @@ class ExtForJointClassification(ExtForTokenClassification):
         alpha: Any = self.config.multitask_alpha
         return alpha * losses["sentence_loss"] + (1 - alpha) * losses["tag_loss"]
 
-    def _classify(self, read: ReadWords) -> Tensor:
+    def classify_sentences(self, read: ReadWords) -> Tensor:
+        """Give the scores of the sentence labels, at least float32, shape ``(B, S)``."""
         if self.config.pooler == "cls":
             pooled = self.sentence_pooler(read.encoded[0], read.attention_mask)
         else:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from transformers import initialization as init
 
+from .unpacked import run_unpacked
+
 RNN_CLASSES: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -44,7 +46,10 @@ def left_order(attention_mask: Tensor) -> Tensor:
     Returns:
         Positions, shape ``(B, T)``; ``values.gather(1, order)`` compacts and ``scatter(1, order, values)`` undoes it.
     """
-    return (~attention_mask.bool()).long().argsort(dim=1, stable=True)
+    real = attention_mask.bool()
+    places = torch.where(real, real.cumsum(1), real.sum(1, keepdim=True) + (~real).cumsum(1)) - 1  # (B, T)
+    positions = torch.arange(real.shape[1], device=real.device).expand_as(places)
+    return torch.zeros_like(places).scatter(1, places, positions)  # a stable sort, which exporters lack
 
 
 def run_packed(rnn: nn.LSTM | nn.GRU, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,14 +74,21 @@ def run_packed(rnn: nn.LSTM | nn.GRU, inputs: Tensor, attention_mask: Tensor) ->
     # Padding is zeroed first: a row without tokens still runs one step, and a NaN there would reach the gradient.
     inputs = inputs.masked_fill(~real.unsqueeze(-1), 0.0)
     compact = inputs.gather(1, order.unsqueeze(-1).expand_as(inputs))  # (B, T, H)
-    packed = pack_padded_sequence(compact, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
-    packed_states, last = _run(rnn, packed)
-    states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=inputs.shape[1])
+    if torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export():
+        states, final = run_unpacked(rnn, compact, lengths)
+    else:
+        states, final = _run_compact(rnn, compact, lengths)
     index = order.unsqueeze(-1).expand_as(states)
     states = torch.zeros_like(states).scatter(1, index, states).masked_fill(~real.unsqueeze(-1), 0.0)
-    top = last[0] if isinstance(last, tuple) else last  # an LSTM gives (hidden, cell); (layers * 2, B, units)
-    final = torch.cat([top[-2], top[-1]], dim=-1)  # (B, 2 * units)
     return states, final.masked_fill((lengths == 0).unsqueeze(-1), 0.0)
+
+
+def _run_compact(rnn: nn.LSTM | nn.GRU, compact: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    packed = pack_padded_sequence(compact, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
+    packed_states, last = _run(rnn, packed)
+    states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=compact.shape[1])
+    top = last[0] if isinstance(last, tuple) else last  # an LSTM gives (hidden, cell); (layers * 2, B, units)
+    return states, torch.cat([top[-2], top[-1]], dim=-1)  # (B, 2 * units)
 
 
 def _run(rnn: nn.LSTM | nn.GRU, packed: PackedSequence) -> tuple[PackedSequence, Tensor | tuple[Tensor, Tensor]]:

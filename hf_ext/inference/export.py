@@ -1,0 +1,228 @@
+"""A saved model as ONNX, compared with the original on the way.
+
+python -m hf_ext.inference.export outputs/mine -o mine.onnx
+python -m hf_ext.inference.export outputs/tagger -o tagger.onnx    # and viterbi.py beside it, which needs numpy only
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hf_ext.errors import UserError
+from hf_ext.inference import viterbi
+from hf_ext.inference.command_line import CommandLine
+from hf_ext.inference.predictor import Predictor
+from hf_ext.inference.row_classifier import RowClassifier
+from hf_ext.inference.sample_rows import Batch, sample_batches
+from hf_ext.models.crf import ILLEGAL, LinearChainCRF
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+TOLERANCE = 1e-4  # largest difference of a score
+
+
+class ExportedGraph(nn.Module):
+    """What is exported of a model: scores, without decoding or losses.
+
+    Args:
+        model: The model, in evaluation mode.
+        inputs: The names of the tensors that ``forward`` takes, in this order.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = tuple(inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what ``forward`` gives."""
+        if "word_mask" not in self.inputs:
+            return ["logits"]
+        return ["emissions", "sentence_logits"] if hasattr(self.model, "sentence_layer") else ["emissions"]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Give the logits ``(B, L)`` of a classifier, or the emissions of a tagger ``(B, T, K)``, zeros at no word."""
+        named = dict(zip(self.inputs, tensors, strict=True))
+        model: Any = self.model
+        if "word_mask" not in named:
+            return (model(**named).logits,)
+        read = model.read_words(named.pop("input_ids"), named.pop("attention_mask"), **named)
+        emissions = read.places.scatter(read.emissions, fill=0.0)
+        return (emissions, model.classify_sentences(read)) if len(self.outputs) > 1 else (emissions,)
+
+
+def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TOLERANCE) -> float:
+    """Write a model as ONNX with any number of rows and tokens, and compare it with the original.
+
+    Beside ``model.onnx`` stands ``model.json``: names of inputs, outputs and labels, the longest sequence, and of a CRF
+    its scores, in which steps that the tag scheme forbids are lowered; and for taggers ``viterbi.py``, which reads tags
+    off the emissions.
+
+    Args:
+        predictor: The model, on the CPU.
+        path: Where it goes, ``*.onnx``.
+        tolerance: The largest difference between a score of the original and the same score from onnxruntime, over
+            batches of 1 to 5 rows and 2 to 40 pieces of text.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        UserError: If a package of the extra ``onnx`` is missing, the model cannot be exported, or differs by more; then
+            nothing is written.
+    """
+    check_packages()
+    path = check_target(path)
+    batches = list(sample_batches(predictor))
+    graph = ExportedGraph(predictor.task.engine.model, list(batches[0])).eval()
+    program = _export(graph, batches[0])
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        program.save(str(temporary))
+        difference = compare(graph, temporary, batches)
+        if not difference <= tolerance:
+            raise UserError(
+                f"the exported model differs by {difference:.1e}, more than {tolerance:g}",
+                where=str(path),
+                fix="allow more with --tolerance if that is good enough; nothing was written",
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    settings = describe(predictor, graph)
+    path.with_suffix(".json").write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+    if predictor.tags_words:
+        shutil.copy(viterbi.__file__, path.with_name("viterbi.py"))
+    return difference
+
+
+def check_packages() -> None:
+    """Refuse to begin without the packages of the extra.
+
+    Raises:
+        UserError: Naming the one that is missing.
+    """
+    missing = next((name for name in PACKAGES if importlib.util.find_spec(name) is None), None)
+    if missing is not None:
+        raise UserError(f"exporting needs the package {missing}", fix="pip install 'hf_ext[onnx]'")
+
+
+def check_target(path: str | Path) -> Path:
+    """Refuse a place where no model can be written.
+
+    Raises:
+        UserError: If it does not end in ``.onnx``, or there is no such folder.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise UserError("the exported model is a .onnx file", where=str(path), fix="give --output such a name")
+    if not path.parent.is_dir():
+        raise UserError("no such folder", where=str(path.parent), fix="make it, or check --output")
+    return path
+
+
+def describe(predictor: Predictor, graph: ExportedGraph) -> dict[str, Any]:
+    """Say what whoever runs the exported model must know; see ``export_onnx``."""
+    task = predictor.task
+    known: dict[str, Any] = {"inputs": list(graph.inputs), "outputs": graph.outputs, "max_length": task.max_length}
+    if isinstance(task, RowClassifier):
+        labels = task.schema.labels
+        return known | {"problem_type": labels.problem_type, "labels": list(labels.names)}
+    crf: Any = getattr(graph.model, "crf", None)
+    known |= {"labels": list(task.schema.tags), "scheme": task.schema.scheme, "level": task.schema.level}
+    known["crf"] = None if crf is None else decoding_scores(crf)
+    return known | ({"sentence_labels": list(task.schema.sentence_labels)} if len(graph.outputs) > 1 else {})
+
+
+def decoding_scores(crf: LinearChainCRF) -> dict[str, list[Any]]:
+    """Give the scores that a CRF decodes with, illegal steps lowered, as plain numbers."""
+    parts = {"start": crf.start_transitions, "transitions": crf.transitions, "end": crf.end_transitions}
+    lowered = crf.legal if crf.legal is not None and crf.constrain != "none" else None
+    scores = {}
+    for name, values in parts.items():
+        values = values.detach().float()
+        if lowered is not None:
+            values = values + ~torch.tensor(getattr(lowered, name)) * ILLEGAL
+        scores[name] = values.tolist()
+    return scores
+
+
+def compare(graph: ExportedGraph, path: Path, batches: Iterable[Batch]) -> float:
+    """Give the largest difference between the scores of the original and those of onnxruntime at real tokens."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    largest = 0.0
+    for batch in batches:
+        with torch.no_grad():
+            expected = [part.numpy() for part in graph(*batch.values())]
+        found = session.run(None, {name: batch[name].numpy() for name in graph.inputs})
+        real = batch["attention_mask"].numpy() != 0
+        for a, b in zip(expected, found, strict=True):
+            difference = np.abs(a - b)
+            largest = max(largest, float((difference[real] if a.ndim == 3 else difference).max()))
+    return largest
+
+
+def _export(graph: ExportedGraph, batch: Batch) -> Any:
+    every = torch.export.Dim.DYNAMIC
+    free = {"category_ids": 1, "numeric_values": 1}  # these have as many columns as the schema
+    axes = tuple(dict.fromkeys(range(free.get(name, value.dim())), every) for name, value in batch.items())
+    noisy = logging.getLogger("torch.onnx._internal.exporter._registration")
+    noisy.setLevel(logging.ERROR)  # which speaks of torchvision
+    try:
+        with torch.no_grad():
+            return torch.onnx.export(
+                graph,
+                tuple(batch.values()),
+                dynamo=True,
+                dynamic_shapes=(axes,),
+                input_names=list(graph.inputs),
+                output_names=graph.outputs,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds; all mean that it cannot follow this model
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        name = type(graph.model).__name__
+        raise UserError(f"{name} cannot be exported ({reason})", fix="use the Predictor, or another encoder") from error
+
+
+def main(argv: list[str]) -> None:
+    """Export the model that a command line names.
+
+    Raises:
+        UserError: As ``export_onnx``, or if the model cannot be loaded.
+    """
+    parser = CommandLine(__doc__)
+    parser.add_argument("-o", "--output", required=True, help="Where the model goes: a .onnx file.")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="Largest difference of a score.")
+    parser.add_code_flags()
+    arguments = parser.parse_args(argv)
+    check_packages()
+    check_target(arguments.output)
+    predictor = Predictor.from_pretrained(
+        arguments.model,
+        device="cpu",
+        trust_remote_code=arguments.trust_remote_code,
+        revision=arguments.model_revision,
+    )
+    difference = export_onnx(predictor, arguments.output, tolerance=arguments.tolerance)
+    logger.info("%s: largest difference to the original %.1e", arguments.output, difference)
+
+
+if __name__ == "__main__":
+    from hf_ext.cli.running import run_script
+
+    run_script(main)
