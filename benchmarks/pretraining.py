@@ -114,17 +114,19 @@ def measure(shape: tuple[Any, ...], repetitions: int, title: str) -> dict[str, A
 
 def make_tables(results: dict[str, Any]) -> list[Table]:
     """Lay out speed and memory of the masked positions beside the floor that no head goes below."""
-    rows = []
+    table = []
     for name, found in results.items():
+        _, _, vocabulary, rows, tokens, asked = (SHAPES | SMALL)[name]
         ours, floor = found["arms"]["masked positions"], found["arms"]["encoder alone"]
-        asked = found["asked"] and f"{found['asked']:g}"
+        speeds = ours["faster"], asked and f"{asked:g}", floor["faster"]
         memory = ours["peak"], floor["peak"], found["arms"]["dense head"]["peak_mb"]
-        differences = (f"{found[f'{what}_difference']:.0e}" for what in ("loss", "gradient"))
-        rows.append((name, ours["faster"], asked, floor["faster"], *memory, *differences))
+        differences = (f"{found[f'{what}_difference']:.1g}" for what in ("loss", "gradient"))
+        table.append((f"{name}, {rows} x {tokens}, {vocabulary:,}", *speeds, *memory, *differences))
+    shape = "layers x width, rows x tokens, vocabulary"
     speed = ["times the speed of the dense head", "asked", "encoder alone"]
     memory_columns = [f"peak over that of the dense head (asked {ASKED_MEMORY})", "encoder alone", "dense head (MB)"]
     same = [f"loss differs by (asked {ASKED_LOSS:.0e})", f"gradients by (asked {ASKED_GRADIENT:.0e})"]
-    return [Table("A step without the optimizer", ["layers x width", *speed, *memory_columns, *same], rows)]
+    return [Table("A step without the optimizer", [shape, *speed, *memory_columns, *same], table)]
 
 
 def main() -> None:

@@ -32,10 +32,10 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "evaluation": ("--repetitions", "1"),
     "preprocessing": ("--rows", "2000", "--repetitions", "2"),
     "collation": ("--repetitions", "7"),
-    "pretraining": ("--repetitions", "3"),
+    "pretraining": ("--repetitions", "2"),
     "padding": ("--repetitions", "2"),
-    "adversarial": ("--small", "--repetitions", "4"),
-    "tokenizer_training": ("--small",),
+    "adversarial": ("--small", "--repetitions", "5"),
+    "tokenizer_training": ("--small", "--kinds", "wordpiece,bpe,unigram"),
 }
 STUDIES = ("seed_study",)  # not what something costs, but whether it helps: hours of training on real data
 
