@@ -28,7 +28,9 @@ def test_it_sets_the_flags_of_transformers(given, expected, arguments):
     assert (args.precision, args.bf16, args.fp16) == expected
 
 
-@pytest.mark.parametrize(("flags", "told"), [({"fp16": True}, True), ({"precision": "fp16"}, True), ({"bf16": True}, False)])
+@pytest.mark.parametrize(
+    ("flags", "told"), [({"fp16": True}, True), ({"precision": "fp16"}, True), ({"bf16": True}, False)]
+)
 def test_fp16_on_a_cpu_is_worth_a_line(arguments, flags, told, caplog):
     arguments(**flags)
     assert ("fp16 makes training on a CPU slower" in caplog.text) == told
