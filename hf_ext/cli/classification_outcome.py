@@ -11,13 +11,17 @@ import numpy as np
 from torch import Tensor
 from transformers import Trainer
 
+from hf_ext.cli.classifier_card import describe_classifier
+from hf_ext.cli.explaining import TaskFacts
 from hf_ext.cli.faults import blame_run
 from hf_ext.cli.outcome import Outcome
+from hf_ext.cli.pictures import Pictures
 from hf_ext.data.checks.classification import inspect_classification
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.classification import ClassificationData
 from hf_ext.evaluation.answers import Answers, answer_batch
 from hf_ext.evaluation.baseline import tfidf_baseline
+from hf_ext.evaluation.label_reports import JudgedRows, write_label_reports
 from hf_ext.evaluation.reports import write_answers
 from hf_ext.evaluation.running_scores import RunningScores
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -41,6 +45,11 @@ class ClassificationOutcome(Outcome[ClassificationData]):
         "predict": "test",
         "baseline_predict": "test: TF-IDF floor",
     }
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        self.judged: JudgedRows | None = None  # what the report is about
+        self.judged_split = ""
 
     def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
         """Predict the test rows in input order, write them, and score those that have a label.
@@ -67,6 +76,41 @@ class ClassificationOutcome(Outcome[ClassificationData]):
                 columns=data.kept_columns("test"),
             )
             self.files |= {path.name: path for path in paths}
+        if known:
+            self._keep(data, "test", answers)
+
+    def _judge(self, trainer: Trainer, data: ClassificationData) -> None:
+        rows: Any = trainer.eval_dataset
+        if self.judged is None and self.args.do_eval:
+            with blame_run(), ask_for_answers(trainer, data.schema.labels.problem_type, keep_logits=False):
+                batches: Any = trainer.predict(rows.remove_columns("labels"), metric_key_prefix="report").predictions
+            self._keep(data, "validation", Answers.from_batches(batches))
+
+    def _keep(self, data: ClassificationData, split: str, answers: Answers) -> None:
+        """Keep the rows with labels and their answers for the report."""
+        targets, ids, texts = data.labels(split), data.ids(split), data.texts(split)
+        known = [i for i, target in enumerate(targets) if target is not None]
+        self.judged_split = split
+        self.judged = JudgedRows(
+            data.schema.labels,
+            np.array([targets[i] for i in known]),
+            answers.decisions[known],
+            None if answers.probabilities is None else answers.probabilities[known],
+            ids=[ids[i] for i in known],
+            texts=[texts[i] for i in known],
+            score=None if answers.score is None else answers.score[known],
+        )
+
+    def _draw(self, pictures: Pictures, data: ClassificationData) -> None:
+        super()._draw(pictures, data)
+        if self.judged is not None:
+            self.files |= {path.name: path for path in write_label_reports(self.folder, self.judged)}
+            pictures.draw_answers(self.judged)
+
+    def _describe(self, trainer: Trainer, data: ClassificationData, folder: str) -> TaskFacts:
+        return describe_classifier(
+            trainer.accelerator.unwrap_model(trainer.model), data, folder, judged=self.judged, split=self.judged_split
+        )
 
     def _count(self, data: ClassificationData, split: str) -> int | None:
         rows = data.splits[split].rows

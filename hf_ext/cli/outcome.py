@@ -13,14 +13,19 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
+from hf_ext.cli.card_texts import folder_name
 from hf_ext.cli.cost_report import COST, RunClock, cost_figures, cost_line
+from hf_ext.cli.explaining import RunFacts, TaskFacts, write_card, write_run_record
 from hf_ext.cli.faults import blame_run
 from hf_ext.cli.feature_cache import find_feature_cache
 from hf_ext.cli.main_process_first import main_process_first
+from hf_ext.cli.pictures import Pictures
 from hf_ext.data.checks.report import REPORT_FILE, DataReport, write_report
 from hf_ext.data.checks.summary import summarise
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
+from hf_ext.report.model_card import CARD_FILE
+from hf_ext.report.run_record import RUN_FILE
 from hf_ext.training.trainer import ExtTrainer
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
@@ -59,6 +64,7 @@ class Outcome(Generic[Data]):
         self.clock = RunClock()
         self.results: dict[str, dict[str, float]] = {}
         self.files: dict[str, Path] = {}
+        self.data_report: DataReport | None = None
 
     @property
     def needs(self) -> set[str]:
@@ -79,9 +85,9 @@ class Outcome(Generic[Data]):
     def report(self, data: Data) -> None:
         """Tell what was noticed in the data, and write it into ``data_report.json``; the main process does."""
         if self.args.process_index == 0:
-            report = self._inspect(data)
-            logger.info("The data:\n%s\n", summarise(report))
-            self.files[REPORT_FILE] = write_report(report, self.folder)
+            self.data_report = self._inspect(data)
+            logger.info("The data:\n%s\n", summarise(self.data_report))
+            self.files[REPORT_FILE] = write_report(self.data_report, self.folder)
 
     def train(self, trainer: Trainer, data: Data) -> None:
         """Train, then save the model, the metrics and the row numbers of a split made here."""
@@ -106,16 +112,18 @@ class Outcome(Generic[Data]):
             self._evaluate_checkpoints(trainer)
 
     def finish(self, trainer: Trainer, data: Data, model_args: Any, data_args: Any) -> dict[str, dict[str, float]]:
-        """Add what else the task has, write the card, print the table of results, files and costs; push."""
+        """Add what else the task has, explain the run, print the table of results, files and costs; push."""
+        if self.args.write_report:
+            self._judge(trainer, data)
         with main_process_first(self.args):
             self._extras(trainer, data, data_args)
         cost = self._record_cost(trainer)
-        if self.args.do_train:
-            card: dict[str, Any] = {"tasks": self.task, "finetuned_from": model_args.model_name_or_path}
-            if data_args.dataset_name:
-                card |= {"dataset": data_args.dataset_name, "dataset_tags": data_args.dataset_name}
-            trainer.create_model_card(**card)
         if trainer.is_world_process_zero():
+            run = RunFacts(
+                *(self.folder, self.args, model_args, data_args, self.clock, cost, self.results, self.titles),
+                report=self.data_report,
+            )
+            self._explain(trainer, data, run)
             sys.stdout.write(f"{self._table(self._main_metrics(data))}{cost_line(self.clock, cost)}\n")
         if self.args.do_train and self.args.push_to_hub:
             trainer.push_to_hub()
@@ -136,6 +144,36 @@ class Outcome(Generic[Data]):
     def _figures(self, trainer: Trainer, data: Data, split: str, metrics: dict[str, float]) -> dict[str, Any]:
         """Give what the task says of a split (``train`` or ``eval``) beside its metrics."""
         return {}
+
+    def _judge(self, trainer: Trainer, data: Data) -> None:
+        """Predict what the report needs and no step before has predicted; every process does."""
+
+    def _draw(self, pictures: Pictures, data: Data) -> None:
+        """Draw the pictures of the run."""
+        pictures.draw_training(self._main_metrics(data))
+
+    def _describe(self, trainer: Trainer, data: Data, folder: str) -> TaskFacts:
+        """Say what the model card needs to know of the task.
+
+        Args:
+            trainer: Of the run.
+            data: Of the run.
+            folder: The model as a reader of the card would name it.
+        """
+        raise NotImplementedError
+
+    def _explain(self, trainer: Trainer, data: Data, run: RunFacts) -> None:
+        """Draw the pictures, write the model card of a training, and record the run."""
+        if self.args.write_report:
+            pictures = Pictures(trainer, self.folder)
+            self._draw(pictures, data)
+            self.files |= pictures.files
+        if self.args.do_train:
+            task = self._describe(trainer, data, folder_name(self.folder, self.args.hub_model_id))
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            metrics = self._main_metrics(data)
+            self.files[CARD_FILE] = write_card(run, task, model=model, hub_task=self.task, metrics=metrics)
+        self.files[RUN_FILE] = write_run_record(run)
 
     def _extras(self, trainer: Trainer, data: Data, data_args: Any) -> None:
         """Do what the task does at the end beside training, evaluation and prediction."""

@@ -8,11 +8,15 @@ from typing import Any, ClassVar
 from datasets import Dataset
 from transformers import Trainer
 
+from hf_ext.cli.card_texts import MASKED_EXAMPLES, is_stock, show_stock_pipeline
+from hf_ext.cli.explaining import TaskFacts, guess_language
 from hf_ext.cli.outcome import Outcome
+from hf_ext.cli.pictures import Pictures
 from hf_ext.data.checks.pretraining import inspect_pretraining
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.pretraining import PretrainingData
 from hf_ext.data.pretraining.figures import count_tokens, measure_mask_rate
+from hf_ext.training.pretraining import MASKED_LOSS
 from hf_ext.training.watch.train_log import TRAIN_LOG
 
 MAIN_METRICS = ("loss", "perplexity", "mask_rate", "utilisation", "tokens_per_second")
@@ -57,6 +61,26 @@ class PretrainingOutcome(Outcome[PretrainingData]):
 
     def _main_metrics(self, data: PretrainingData) -> Sequence[str]:
         return MAIN_METRICS
+
+    def _draw(self, pictures: Pictures, data: PretrainingData) -> None:
+        super()._draw(pictures, data)
+        has_pairs = any(MASKED_LOSS in entry for entry in pictures.trainer.state.log_history)
+        pictures.draw_perplexity(MASKED_LOSS if has_pairs else "loss")
+
+    def _describe(self, trainer: Trainer, data: PretrainingData, folder: str) -> TaskFacts:
+        language = guess_language(data.training_texts())
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        mask = getattr(trainer.processing_class, "mask_token", None)
+        example = MASKED_EXAMPLES[language].format(mask=mask) if mask else None
+        asks = example is not None and is_stock(model) and type(model).__name__.endswith("ForMaskedLM")
+        return TaskFacts(
+            "Fills in masked words; meant as a start for classifiers and taggers of such text.",
+            usage=show_stock_pipeline(self.task, folder, str(example)) if asks else "",
+            command=f"python run_classification.py --model_name_or_path {folder} --train_file train.csv "
+            "--validation_file dev.csv --do_train --do_eval",
+            example=example,
+            language=language,
+        )
 
     def _extras(self, trainer: Trainer, data: PretrainingData, data_args: Any) -> None:
         """Name the file with the curve where evaluations have been logged while training."""

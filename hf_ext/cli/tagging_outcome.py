@@ -10,16 +10,20 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
+from hf_ext.cli.explaining import TaskFacts
 from hf_ext.cli.faults import blame_run
 from hf_ext.cli.outcome import Outcome
+from hf_ext.cli.tagger_card import describe_tagger
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.checks.tagging import inspect_tagging
 from hf_ext.data.tagging import MergedTags, TaggingData
 from hf_ext.evaluation.entities import EntityCounts, Metrics
-from hf_ext.evaluation.tag_reports import write_tag_predictions
+from hf_ext.evaluation.tag_reports import write_entity_reports, write_tag_predictions
 from hf_ext.models.schema import IGNORED_LABEL
 
 MAIN_METRICS = ("f1", "precision", "recall", "accuracy")
+LABEL_COLUMNS = ("labels", "sentence_labels")  # of features
+LABEL_COLUMNS = ("labels", "sentence_labels")  # of features
 JOINT_METRICS = ("sentence_accuracy", "both_right")
 
 
@@ -31,6 +35,10 @@ class TaggingOutcome(Outcome[TaggingData]):
     """
 
     task = "token-classification"
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        self._has_report = False  # of the test sentences
 
     def predict(self, trainer: Trainer, data: TaggingData, features: Any) -> None:
         """Tag the words of the test sentences in input order, write them, and score the sentences that have tags.
@@ -45,8 +53,37 @@ class TaggingOutcome(Outcome[TaggingData]):
         metrics = {**(output.metrics or {}), "predict_samples": len(predicted)}
         scores = self._score(data, predicted, merged)
         self._record(trainer, "predict", metrics | {f"predict_{name}": value for name, value in scores.items()})
+        self._has_report = any(tags is not None for tags in data.tags("test"))
         if trainer.is_world_process_zero():
             self._write(data, predicted, merged)
+
+    def _judge(self, trainer: Trainer, data: TaggingData) -> None:
+        rows: Any = trainer.eval_dataset
+        if self._has_report or not self.args.do_eval:
+            return
+        unlabelled = rows.remove_columns([name for name in rows.column_names if name in LABEL_COLUMNS])
+        with blame_run(), ask_for_probabilities(trainer):
+            output = trainer.predict(unlabelled, metric_key_prefix="report")
+        merged = data.merge("validation", unlabelled, output.predictions)
+        if trainer.is_world_process_zero():
+            paths = write_entity_reports(
+                self.folder,
+                schema=data.schema,
+                words=data.words("validation"),
+                gold=data.tags("validation"),
+                predicted=[[data.schema.tags[tag] for tag in tags] for tags in merged.tags],
+                tag_probabilities=merged.tag_probabilities,
+                chain_probabilities=merged.chain_probabilities,
+                spans=data.spans("validation"),
+                ids=data.ids("validation"),
+            )
+            self.files |= {path.name: path for path in paths}
+
+    def _describe(self, trainer: Trainer, data: TaggingData, folder: str) -> TaskFacts:
+        split = "test" if self._has_report else "validation"
+        return describe_tagger(
+            trainer.accelerator.unwrap_model(trainer.model), data, folder, reports=self.folder, split=split
+        )
 
     def _score(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> Metrics:
         """Score what can be scored: sentences with tags the model has, and labels it has of sentences with words."""

@@ -18,6 +18,7 @@ from hf_ext.cli.tokenizer_building import load_tokenizer
 from hf_ext.data.text_lines import TextLines
 from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
+from hf_ext.report.run_record import describe_arguments, record_run
 from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.tokenization.extension import list_new_tokens, merge_vocabulary
 from hf_ext.tokenization.measures import TokenizerMeasures, measure
@@ -100,6 +101,18 @@ class TokenizerOutcome:
         self.files["report"] = self.folder / REPORT_FILE
         text = json.dumps(report, ensure_ascii=False, indent=2)
         self.files["report"].write_text(text + "\n", encoding="utf-8")
+        self.files["record"] = record_run(
+            self.folder,
+            did=["train"],
+            started=time.time() - (time.monotonic() - self.started),
+            arguments={
+                "tokenizer": describe_arguments(self.arguments),
+                "data": describe_arguments(lines.arguments),
+            },
+            sources=[lines.arguments.train_file, lines.arguments.validation_file],
+            device="cpu",
+            cost={"total_seconds": round(time.monotonic() - self.started, 3)},
+        )
         sys.stdout.write(self._table(measured, lines))
         return report
 

@@ -32,6 +32,7 @@ class JudgedRows:
         probabilities: Of each label, ``(N, L)``; None for numbers.
         ids: The id of each row.
         texts: The text of each row.
+        score: The probability of the chosen label in more digits than ``probabilities`` may have, ``(N,)``, or None.
 
     Raises:
         ValueError: If lengths do not fit.
@@ -43,6 +44,7 @@ class JudgedRows:
     probabilities: NDArray[Any] | None
     ids: Sequence[Any]
     texts: Sequence[str]
+    score: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.targets.shape != self.decisions.shape:
@@ -83,10 +85,9 @@ class JudgedRows:
         """
         if self.probabilities is None:
             raise ValueError("numbers have no probability.")
-        chances = self.probabilities.astype(np.float64)
         if self.labels.problem_type == MULTI_LABEL:
-            return measure_calibration(chances.reshape(-1), self.targets.reshape(-1))
-        return measure_calibration(_at(chances, self.decisions), self.decisions == self.targets)
+            return measure_calibration(self.probabilities.reshape(-1), self.targets.reshape(-1))
+        return measure_calibration(self._certainty(), self.decisions == self.targets)
 
     def label_figures(self) -> list[dict[str, Any]]:
         """Give ``REPORT_COLUMNS`` of each label, in the order of the model; a figure without any row is 0."""
@@ -116,7 +117,7 @@ class JudgedRows:
         chances = np.asarray(self.probabilities, dtype=np.float64)
         if self.labels.problem_type == MULTI_LABEL:
             return np.abs(chances - self.targets).max(axis=1)
-        return _at(chances, self.decisions)
+        return _at(chances, self.decisions) if self.score is None else self.score
 
 
 def write_label_reports(folder: str | Path, judged: JudgedRows) -> list[Path]:

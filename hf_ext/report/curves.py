@@ -79,8 +79,9 @@ def _draw_losses(axes: Axes, history: History, shown: dict[str, Any]) -> None:
 
 
 def _draw_metrics(axes: Axes, history: History, shown: dict[str, Any]) -> None:
-    for (name, series), colour in zip(list(shown["scores"].items())[:MOST_METRICS], COLOURS, strict=False):
-        _draw_points(axes, series, colour, name.replace("_", " "))
+    for place, (name, series) in enumerate(list(shown["scores"].items())[:MOST_METRICS]):
+        width = 1 + MOST_METRICS - place  # equal ones lie on one another, the thinnest on top
+        _draw_points(axes, series, COLOURS[place], name.replace("_", " "), width=width)
     axes.set_title("Validation metrics")
     axes.legend()
 
@@ -104,10 +105,13 @@ def _draw_rates(axes: Axes, history: History, shown: dict[str, Any]) -> None:
         axes.legend(ncols=2 if many else 1)
 
 
-def _draw_points(axes: Axes, series: Series, colour: Any, label: str | None, *, marked: bool = True) -> None:
+def _draw_points(
+    axes: Axes, series: Series, colour: Any, label: str | None, *, marked: bool = True, width: float = 1.5
+) -> None:
     if series:
         few = len(series.steps) == 1 or (marked and len(series.steps) <= POINTS_WITH_MARKS)
-        axes.plot(*series, color=colour, label=label, marker="o" if few else None, markersize=4)
+        mark, size = "o" if few else None, 2.5 + width
+        axes.plot(*series, color=colour, label=label, marker=mark, markersize=size, linewidth=width)
 
 
 def _draw_smoothed(axes: Axes, series: Series, colour: str, label: str, *, dashed: bool = False) -> None:

@@ -235,6 +235,13 @@ class RunArguments:
     write_train_log: bool = field(
         default=True, metadata={"help": "Write every logged figure to train_log.jsonl in the output folder."}
     )
+    write_report: bool = field(
+        default=True,
+        metadata={
+            "help": "After the run draw pictures and list mistakes; validation rows are predicted once more for it, if "
+            "there are no test rows with labels."
+        },
+    )
 
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "On resume, restore callbacks too, such as the early-stopping patience."}
