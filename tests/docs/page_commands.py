@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from importlib import import_module
@@ -21,7 +20,8 @@ SCRIPTS = {
     "run_continue_pretrain.py": "pretrain",
     "train_tokenizer.py": "train-tokenizer",
 }
-ENCODERS = ("bert-base-uncased", "bert-base-chinese", "answerdotai/ModernBERT-base")  # folders of the tiny encoder here
+# folders of the tiny encoder here
+ENCODERS = ("bert-base-uncased", "bert-base-chinese", "roberta-base", "answerdotai/ModernBERT-base")
 TRAINING = ("train-classification", "train-ner", "pretrain")
 SMALL = (
     *("--use_cpu", "--disable_tqdm", "true", "--max_steps", "2", "--max_seq_length", "32", "--cache_dir", "cache"),
@@ -68,16 +68,24 @@ def run_small(name: str, words: list[str]) -> None:
 def write_files(folder: Path) -> None:
     """Write the files that the pages name: tables, tagged sentences, texts, an encoder under each of its names."""
     for name, count, offset in (("train", 40, 0), ("dev", 12, 100), ("test", 12, 200), ("new", 12, 300)):
-        write_csv(folder / f"{name}.csv", review_rows(count, offset=offset))
+        write_csv(folder / f"{name}.csv", [row | more_columns(row) for row in review_rows(count, offset=offset)])
         sentences = ner_files.chinese(count, offset=offset)
-        for extension in ("bmes", "conll"):
+        for extension in ("bmes", "char.bmes", "conll"):
             ner_files.write_columns(folder / f"{name}.{extension}", sentences)
         (folder / f"{name}.txt").write_text("".join("".join(words) + "\n" for words, *_ in sentences), encoding="utf-8")
     documents = pretraining_files.english(40)
-    for path in ("notes/a.txt", "corpus/a.txt", "corpus.txt"):
+    for path in ("notes/a.txt", "corpus/a.txt", "news/a.txt", "corpus.txt"):
         (folder / path).parent.mkdir(exist_ok=True)
         pretraining_files.write_documents(folder / path, documents)
     (folder / "more").mkdir()
-    (folder / "more" / "news.jsonl").write_text(json.dumps({"text": documents[0]}) + "\n", encoding="utf-8")
+    for path in ("more.jsonl", "more/news.jsonl"):
+        pretraining_files.write_rows(folder / path, documents[:5])
+    (folder / "words.txt").write_text("harbour\nlibrary\n", encoding="utf-8")
     for name in ENCODERS:
         pretraining_files.save_tiny_encoder(folder / name)
+
+
+def more_columns(row: dict[str, str]) -> dict[str, str]:
+    """Give the columns of the guide of classification, made of those of a toy review."""
+    said = {"title": row["text"].split()[1], "review": row["text"], "recommended": row["label"]}
+    return said | {"department": row["shop"], "age": row["price"]}

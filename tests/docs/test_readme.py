@@ -29,7 +29,7 @@ from hf_ext.training.arguments import ExtTrainingArguments
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "run_classification.md"
 TRAINING = ROOT / "docs" / "training.md"
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+PAGES = [ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
 NER_GUIDE = ROOT / "docs" / "run_ner.md"

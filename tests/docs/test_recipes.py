@@ -8,6 +8,15 @@ import pytest
 from docs.page_commands import ROOT, read_command, run_small, shell_lines, write_files
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+# the guides whose other commands are run here: those of examples/ and of the demo data have tests of their own
+GUIDES = ("README", "docs/run_classification", "docs/run_ner", "docs/run_continue_pretrain", "docs/train_tokenizer")
+# what a guide takes for granted
+TRAINED_BEFORE = {
+    "README": ["hf-ext train-ner --train_file train.conll --do_train --output_dir outputs/ner"],
+    "docs/run_classification": [
+        "hf-ext train-classification --train_file train.csv --do_train --output_dir outputs/mine"
+    ],
+}
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
 
@@ -34,6 +43,31 @@ def test_the_commands_of_a_recipe_run_in_their_order(title, folder, monkeypatch)
         run_small(name, words)
         if "--output_dir" in words:
             assert any((folder / words[words.index("--output_dir") + 1]).iterdir())
+
+
+def commands_of(page: str) -> list[tuple[str, list[str]]]:
+    """Give the commands of a guide, in blocks and in tables, that name files of their own."""
+    text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+    lines = [*shell_lines(text), *re.findall(r"`((?:python|hf-ext) [^`]*)`", text)]
+    found = [command for line in lines if "…" not in line and (command := read_command(line))]
+    return [
+        (name, words)
+        for name, words in found
+        if any(word.endswith("_file") for word in words) and not any("examples/" in word for word in words)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_commands_of_a_guide_run_in_their_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+    commands = commands_of(page)
+    assert commands
+    for line in TRAINED_BEFORE.get(page, ()):
+        run_small(*read_command(line))
+    for name, words in commands:
+        run_small(name, words)
 
 
 def test_a_launcher_remarks_and_broken_lines_are_read():
