@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+NO_BENCHMARKS = {"interleave", "run_all", "seed_study"}  # they name --output, too
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if '"--output"' in path.read_text(encoding="utf-8"))
+NAMES = [name for name in SCRIPTS if name not in NO_BENCHMARKS]
 MACHINE = {
     **{"device": "CPU (x86_64)", "cores": 2, "load": 1.4, "threads": 1},
     **{"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0"},
@@ -94,20 +98,28 @@ def test_a_row_of_another_width_is_refused(benchmarks):
 
 
 def test_every_benchmark_is_run_and_has_its_section_with_its_command(benchmarks):
-    scripts = {path.stem for path in FOLDER.glob("*.py") if '"--output"' in path.read_text(encoding="utf-8")}
-    listed = set(benchmarks.run_all.BENCHMARKS)
-    assert listed == scripts - set(benchmarks.run_all.STUDIES) - {"interleave", "run_all"}
+    listed = sorted(benchmarks.run_all.BENCHMARKS)
+    assert listed == NAMES
     page = benchmarks.run_all.PAGE.read_text(encoding="utf-8")
-    assert sorted(listed) == sorted(re.findall(r"^<!-- figures: (\w+) -->$", page, re.MULTILINE))
+    assert listed == sorted(re.findall(r"^<!-- figures: (\w+) -->$", page, re.MULTILINE))
     assert page.count("<!-- end -->") == len(listed)
     for name in (*listed, *benchmarks.run_all.STUDIES):
         assert re.search(rf"^(OMP_NUM_THREADS=1 )?python benchmarks/{name}\.py", page, re.MULTILINE), name
 
 
-@pytest.mark.parametrize("flag", ["--output", "--small"])
-def test_every_benchmark_has_a_small_size_and_writes_json(benchmarks, flag):
-    for name in benchmarks.run_all.BENCHMARKS:
-        assert f'"{flag}"' in (FOLDER / f"{name}.py").read_text(encoding="utf-8"), name
+def test_every_benchmark_has_a_small_size():
+    for name in NAMES:
+        assert '"--small"' in (FOLDER / f"{name}.py").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_in_its_small_size_and_leaves_tables(name, tmp_path):
+    command = [sys.executable, str(FOLDER / "run_all.py"), name, "--small", "--folder", str(tmp_path)]
+    assert subprocess.run(command, timeout=1500, check=False).returncode == 0
+    tables = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))["tables"]
+    assert tables
+    assert all(table["rows"] for table in tables)
 
 
 @pytest.fixture
