@@ -60,6 +60,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         else:
             settings = yaml.safe_load(text)
             _check_repeats(yaml.compose(text, Loader=yaml.SafeLoader), path)
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError("no such file", where=str(path), fix="check the path of the configuration") from None
     except json.JSONDecodeError as error:
@@ -68,10 +70,19 @@ def read_settings(path: Path) -> dict[str, Any]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"broken YAML ({error.problem})", where=f"{path}:{line}") from None
     except (UnicodeDecodeError, OSError, yaml.YAMLError) as error:
-        raise UserError(f"cannot be read ({error})", where=str(path), fix="save it as utf-8 text") from None
+        raise UserError(
+            f"cannot be read ({_first_line(error)})", where=str(path), fix="save it as utf-8 text"
+        ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, the 99th of May, endless brackets
+        what = f"holds a value that cannot be read ({_first_line(error)})"
+        raise UserError(what, where=str(path), fix="put it in quotation marks") from None
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise UserError("holds no settings", where=str(path), fix="write one `flag: value` a line")
     return settings
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _without_repeats(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:

@@ -95,7 +95,9 @@ def open_delimited(
     default = "," if extension == ".csv" else "\t"
     delimiter = NAMED_DELIMITERS.get(arguments.delimiter or "", arguments.delimiter) or default
     dialect = Dialect(delimiter, _is_quoted(file, delimiter, extension, arguments.quoting))
-    _, first = next(dialect.records(file, source))
+    _, first = next(dialect.records(file, source), (1, []))
+    if not first:
+        raise UserError("no rows (every cell is empty)", where=source, fix="check that this is the right file")
     names = tuple(split_names(arguments.column_names))
     has_header = not names or name_unnamed(first) == names
     if not names:

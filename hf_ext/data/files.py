@@ -103,7 +103,7 @@ def holds_json(path: Path) -> bool:
         return False
     try:
         return isinstance(json.loads(first), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -116,7 +116,25 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"not a parquet file ({error})", where=str(path), fix="check the file") from None
+        raise no_parquet(path, error) from None
+
+
+def parquet_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Give the rows of a parquet file, ``PARQUET_BATCH`` at a time.
+
+    Raises:
+        UserError: If it is none, or is damaged.
+    """
+    try:
+        yield from open_parquet(path).iter_batches(batch_size=PARQUET_BATCH, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise no_parquet(path, error) from None
+
+
+def no_parquet(path: Path, error: Exception) -> UserError:
+    """Make one line of what pyarrow has to say of a file."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return UserError(f"not a parquet file ({reason})", where=str(path), fix="check the file")
 
 
 def _parquet_rows(path: Path, removed: frozenset[str]) -> RowReader:
@@ -126,7 +144,7 @@ def _parquet_rows(path: Path, removed: frozenset[str]) -> RowReader:
 
     def records() -> Iterator[tuple[int, Row]]:
         line = 0
-        for batch in open_parquet(path).iter_batches(batch_size=PARQUET_BATCH, columns=names):
+        for batch in parquet_batches(path, names):
             for record in batch.to_pylist():
                 line += 1
                 yield line, {name: to_cell(value, name, f"{source}:{line}") for name, value in record.items()}

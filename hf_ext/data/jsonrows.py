@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.data.encodings import TextFile
-from hf_ext.data.rows import Row, RowReader, to_cell
+from hf_ext.data.rows import Row, RowReader, mend_surrogates, to_cell
 from hf_ext.errors import UserError
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -66,6 +66,8 @@ def open_objects(path: Path, extension: str, *, streaming: bool = False) -> tupl
         raise UserError("one JSON document cannot be streamed", where=source, fix="write it as jsonl, a row a line")
     text = "".join(file)
     start = _skip(text, 0)
+    if text[start] not in "[{":
+        raise _broken(json.JSONDecodeError("expected '[' or '{'", text, start), source)
     if text[start] == "{":
         name, start = _list_field(text, start, source)
         notes.append(f"{source}: rows taken from the field {name!r}")
@@ -82,7 +84,7 @@ def is_json_lines(file: TextFile, extension: str) -> bool:
         return False
     try:
         value = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return extension != ".json"
     lists = {k: v for k, v in value.items() if isinstance(v, list)} if isinstance(value, dict) else {}
     wraps_rows = any(
@@ -99,6 +101,8 @@ def _line_objects(file: TextFile, source: str) -> Iterator[tuple[int, Any]]:
                 yield number, DECODER.decode(line.strip())
             except json.JSONDecodeError as error:
                 raise _broken(error, source, number) from None
+            except RecursionError:
+                raise _too_deep(f"{source}:{number}") from None
 
 
 def _array_objects(text: str, start: int, source: str) -> Iterator[tuple[int, Any]]:
@@ -152,7 +156,8 @@ def _reader(source: str, objects: Objects, notes: list[str], removed: frozenset[
             if not isinstance(value, dict):
                 kind = "a list" if isinstance(value, list) else f"the value {str(value)[:40]!r}"
                 raise UserError(f"a row is {kind}, not an object", where=where, fix='write rows as {"text": …}')
-            yield line, {name: to_cell(item, name, where) for name, item in value.items() if name not in removed}
+            kept = {mend_surrogates(name): item for name, item in value.items() if name not in removed}
+            yield line, {name: to_cell(item, name, where) for name, item in kept.items()}
 
     columns, lists, uneven = _survey(row for _, row in records())
     if uneven:
@@ -182,6 +187,12 @@ def _decode(text: str, position: int, source: str) -> tuple[Any, int]:
         return DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
         raise _broken(error, source) from None
+    except RecursionError:
+        raise _too_deep(f"{source}:{text.count(chr(10), 0, position) + 1}") from None
+
+
+def _too_deep(where: str) -> UserError:
+    return UserError("broken JSON (brackets in brackets without end)", where=where, fix="correct this line")
 
 
 def _broken(error: json.JSONDecodeError, source: str, line: int | None = None) -> UserError:

@@ -114,7 +114,7 @@ def to_cell(value: Any, column: str, where: str) -> Cell:
         UserError: If the value is an object, or a list of something that is not plain.
     """
     if isinstance(value, str):
-        return value if value.isascii() else _mend_surrogates(value)
+        return value if value.isascii() else mend_surrogates(value)
     if isinstance(value, list) and not any(isinstance(item, list) for item in value):
         return [str(to_cell(item, column, where)) for item in value]
     if isinstance(value, dict | list | bytes):
@@ -129,7 +129,7 @@ def to_cell(value: Any, column: str, where: str) -> Cell:
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
 
 
-def _mend_surrogates(text: str) -> str:
+def mend_surrogates(text: str) -> str:
     """Replace half a character, which JSON can hold (``\\ud800``) and UTF-8 cannot, by U+FFFD."""
     try:
         text.encode()

@@ -221,6 +221,7 @@ def _elsewhere(tmp_path, monkeypatch):
     root.setLevel(before)
 
 
+@pytest.mark.promise("malformed inputs answered")
 @pytest.mark.parametrize("name", CASES)
 def test_a_malformed_input_ends_in_one_line_with_place_and_remedy(name, tmp_path, capsys):
     task, file, content, flags, words = CASES[name]

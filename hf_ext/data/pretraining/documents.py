@@ -12,7 +12,7 @@ from hf_ext.data.arguments import DataArguments
 from hf_ext.data.columns import TEXT_NAMES
 from hf_ext.data.delimited import open_delimited
 from hf_ext.data.encodings import TextFile
-from hf_ext.data.files import PARQUET_BATCH, find_extension, holds_json, open_parquet
+from hf_ext.data.files import find_extension, holds_json, open_parquet, parquet_batches
 from hf_ext.data.jsonrows import open_objects
 from hf_ext.data.pretraining.arguments import PretrainingDataArguments
 from hf_ext.data.rows import to_cell
@@ -145,9 +145,8 @@ class DocumentReader:
                 self.note(note)
 
     def _read_parquet(self, path: Path) -> Iterator[Document]:
-        file = open_parquet(path)
-        column = self.choose_column(file.schema_arrow.names, str(path))
-        batches = file.iter_batches(batch_size=PARQUET_BATCH, columns=[column])
+        column = self.choose_column(open_parquet(path).schema_arrow.names, str(path))
+        batches = parquet_batches(path, [column])
         cells = (cell for batch in batches for cell in batch.column(0).to_pylist())
         yield from self.read_rows(((number, {column: cell}) for number, cell in enumerate(cells, 1)), str(path))
 

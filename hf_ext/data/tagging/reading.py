@@ -81,5 +81,5 @@ def find_format(path: Path, arguments: TaggingDataArguments, *, unlabelled: bool
 def _is_object(line: str) -> bool:
     try:
         return line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 
 from hf_ext.data.arguments import split_names
+from hf_ext.data.files import no_parquet
 from hf_ext.data.jsonrows import open_objects
 from hf_ext.data.rows import to_cell
 from hf_ext.data.tagging.arguments import TaggingDataArguments
@@ -71,7 +72,7 @@ def read_parquet(path: Path, arguments: TaggingDataArguments, **reading: Any) ->
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"not a parquet file ({error})", where=str(path), fix="check the file") from None
+        raise no_parquet(path, error) from None
     names = class_names(datasets.Features.from_arrow_schema(table.schema))
     return RecordReader(str(path), arguments, names=names, **reading).read(enumerate(table.to_pylist(), 1))
 
@@ -222,7 +223,7 @@ class RecordReader:
     def _name(self, value: str, column: str) -> str:
         """Give the name of a class id; a name stays."""
         names = self.names.get(column, ())
-        return names[int(value)] if value.isdigit() and value not in names and int(value) < len(names) else value
+        return names[int(value)] if value.isdecimal() and value not in names and int(value) < len(names) else value
 
 
 def _holds_spans(cell: Any) -> bool:

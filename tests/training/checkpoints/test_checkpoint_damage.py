@@ -93,6 +93,7 @@ def test_all_files_of_a_checkpoint_are_in_its_manifest(stopped):
     assert {*FILES} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.promise("damaged checkpoints")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_the_newest_whole_checkpoint_is_taken_and_the_damaged_one_set_aside(kind, stopped, caplog):
     if kind == "a stale higher number":
@@ -125,6 +126,7 @@ def test_the_run_that_falls_back_ends_as_the_whole_one(kind, runs, stopped):
     assert checkpoint_names(stopped) == checkpoint_names(runs / "whole")
 
 
+@pytest.mark.promise("damaged checkpoints named")
 @pytest.mark.parametrize("kind", [kind for kind in DAMAGE if kind not in HARMLESS_TO_THE_LAST])
 def test_a_damaged_checkpoint_that_is_named_is_refused_in_one_line(kind, stopped):
     DAMAGE[kind](stopped / "checkpoint-4")

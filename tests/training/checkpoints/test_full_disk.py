@@ -34,6 +34,7 @@ def size_of(folder, name):
     return (folder / name).stat().st_size
 
 
+@pytest.mark.promise("full disks")
 @pytest.mark.slow
 @pytest.mark.parametrize("first_to_fail", ["model.safetensors", "optimizer.pt"])
 def test_the_unfinished_checkpoint_goes_and_the_previous_one_is_resumed_bitwise(first_to_fail, tmp_path):

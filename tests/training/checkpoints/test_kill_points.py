@@ -48,6 +48,7 @@ def whole(tmp_path_factory):
     return run
 
 
+@pytest.mark.promise("runs killed and resumed")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "point"), [*FAST, *(pytest.param(*pair, marks=pytest.mark.stress) for pair in REST)]
@@ -71,6 +72,7 @@ def test_every_point_is_a_kind_of_its_own_and_there_are_thirty_runs():
     assert len({*FAST, *REST}) >= 30
 
 
+@pytest.mark.promise("runs of two processes killed and resumed")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "point", "rank"),

@@ -25,6 +25,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.promise("poisoned pickles")
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
 @pytest.mark.parametrize("signed", [True, False])

@@ -14,6 +14,7 @@ from hf_ext.training.checkpoints.interruption import STATUS
 from hf_ext.training.checkpoints.manifest import read_manifest
 
 
+@pytest.mark.promise("runs ended by SIGTERM")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "step"),

@@ -1,0 +1,78 @@
+"""One process, two or four: the same gradient, evaluation loss, predictions and metrics."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import parity_cases as cases
+import pytest
+from scripts.support import read_json, run_script
+
+GRADIENT, LOSS = 1e-10, 1e-9  # relative, in float64
+true_loss = cache(cases.true_loss)
+predict_alone = cache(cases.predict)
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """What each process found, launched once for each number of processes."""
+    found = {}
+
+    def launch(processes):
+        if processes not in found:
+            folder = tmp_path_factory.mktemp(f"on{processes}")
+            done = run_script(folder, cwd=folder, processes=processes, script=cases.__file__, timeout=900)
+            assert done.returncode == 0, done.stderr[-3000:]
+            found[processes] = [read_json(folder / f"{rank}.json") for rank in range(processes)]
+        return found[processes]
+
+    return launch
+
+
+def expect(found, name, count):
+    """Compare with the loss of the rows without a trainer, and with predictions of one process, a row a batch."""
+    alone = predict_alone(name, count, 1)
+    assert found["loss"] == pytest.approx(true_loss(name, count), rel=LOSS)
+    assert found["decided"] == alone["decided"]
+    assert found["metrics"] == alone["metrics"]
+    if found["decided"] is not None:
+        assert len(found["decided"]) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cases.TASKS)
+@pytest.mark.parametrize("steps", cases.ACCUMULATION[1])
+def test_one_process_has_the_gradient_of_all_rows_at_once(name, steps):
+    assert cases.gradient_error(name, processes=1, steps=steps) <= GRADIENT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cases.TASKS)
+@pytest.mark.parametrize("count", cases.COUNTS)
+def test_one_process_evaluates_the_same_whatever_the_batch(name, count):
+    for size in cases.BATCH_SIZES:
+        expect(cases.predict(name, count, size), name, count)
+
+
+SEVERAL = [2, pytest.param(4, marks=pytest.mark.stress)]
+
+
+@pytest.mark.promise("gradients of several processes")
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", SEVERAL)
+@pytest.mark.parametrize("name", cases.TASKS)
+def test_several_processes_have_the_gradient_of_all_rows_at_once(launched, processes, name):
+    for found in launched(processes):
+        for steps in cases.ACCUMULATION[processes]:
+            assert found["errors"][f"{name}/{steps}"] <= GRADIENT
+
+
+@pytest.mark.promise("evaluations by several processes")
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", SEVERAL)
+@pytest.mark.parametrize("name", cases.TASKS)
+@pytest.mark.parametrize("count", cases.COUNTS)
+def test_several_processes_evaluate_what_one_does(launched, processes, name, count):
+    for found in launched(processes):
+        for size in cases.BATCH_SIZES:
+            expect(found["predicted"][f"{name}/{count}/{size}"], name, count)
