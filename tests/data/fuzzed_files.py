@@ -163,7 +163,7 @@ def swell(content: bytearray, draw: random.Random) -> None:
     content[place:place] = draw.choice((b"[", b'{"a":', b"9", b"x", b"-", b"\n", b'"')) * draw.choice((200, 5000))
 
 
-def reorder(content: bytearray, draw: random.Random) -> None:
+def rewrite(content: bytearray, draw: random.Random) -> None:
     """Write it in UTF-16, with or without a mark, or turn it around."""
     text = bytes(content).decode("utf-8", "replace")
     content[:] = draw.choice(
@@ -171,7 +171,7 @@ def reorder(content: bytearray, draw: random.Random) -> None:
     )
 
 
-FAULTS = [flip, flip, cut, cut_line, put, put, put, repeat, swell, reorder]
+FAULTS = [flip, flip, cut, cut_line, put, put, put, repeat, swell, rewrite]
 
 
 def fuzzed_file(folder: Path, kind: str, number: int) -> Path:

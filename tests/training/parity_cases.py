@@ -28,7 +28,7 @@ from hf_ext.training import ExtTrainer, ExtTrainingArguments
 
 ROWS = 8  # of a step
 ACCUMULATION = {1: (1, 2, 4), 2: (1, 2, 4), 4: (1, 2)}  # by number of processes
-COUNTS, BATCH_SIZES = (1, 5, 8, 11), (1, 3, 4)  # of evaluations
+COUNTS, BATCH_SIZES = (1, 5, 8, 11), (1, 4)  # of evaluations
 IGNORED = -100
 
 
@@ -131,19 +131,24 @@ def gradient_error(name, *, processes, steps):
     return float((a - b).norm() / b.norm())
 
 
-def predict(name, count, batch_size):
-    """Predict the first rows; give their loss, what is predicted for each, and the metrics."""
+def look(name, count, batch_size):
+    """Evaluate and predict the first rows; give both losses and metrics, and what is predicted for each row."""
     task = TASKS[name]
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(task, folder, metric=task.build_metric(count), per_device_eval_batch_size=batch_size)
-        output = trainer.predict(task.build_rows(count))
-    metrics = {key.removeprefix("test_"): value for key, value in output.metrics.items()}
-    timings = ("runtime", "per_second", "preparation_time")
+        evaluated = trainer.evaluate(task.build_rows(count))
+        output = trainer.predict(task.build_rows(count), metric_key_prefix="eval")
+    losses = [metrics.pop("eval_loss") for metrics in (evaluated, output.metrics)]
     return {
-        "loss": metrics.pop("loss"),
+        "losses": losses,
+        "metrics": [without_timings(metrics) for metrics in (evaluated, output.metrics)],
         "decided": decide(output.predictions),
-        "metrics": {key: value for key, value in metrics.items() if not key.endswith(timings)},
     }
+
+
+def without_timings(metrics):
+    timings = ("runtime", "per_second", "preparation_time", "epoch")
+    return {key: value for key, value in metrics.items() if not key.endswith(timings)}
 
 
 def decide(predictions):
@@ -183,13 +188,13 @@ def main(folder):
     """Compute every case on all processes; each of them writes what it found."""
     torch.set_num_threads(1)
     rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    found = {"errors": {}, "predicted": {}}
+    found = {"errors": {}, "looks": {}}
     for name in TASKS:
         for steps in ACCUMULATION[processes]:
             found["errors"][f"{name}/{steps}"] = gradient_error(name, processes=processes, steps=steps)
         for count in COUNTS:
             for size in BATCH_SIZES:
-                found["predicted"][f"{name}/{count}/{size}"] = predict(name, count, size)
+                found["looks"][f"{name}/{count}/{size}"] = look(name, count, size)
     Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     torch.distributed.destroy_process_group()
 

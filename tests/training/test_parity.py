@@ -10,7 +10,7 @@ from scripts.support import read_json, run_script
 
 GRADIENT, LOSS = 1e-10, 1e-9  # relative, in float64
 true_loss = cache(cases.true_loss)
-predict_alone = cache(cases.predict)
+look_alone = cache(cases.look)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,12 @@ def launched(tmp_path_factory):
 
 
 def expect(found, name, count):
-    """Compare with the loss of the rows without a trainer, and with predictions of one process, a row a batch."""
-    alone = predict_alone(name, count, 1)
-    assert found["loss"] == pytest.approx(true_loss(name, count), rel=LOSS)
-    assert found["decided"] == alone["decided"]
+    """Compare with the loss of the rows without a trainer, and with what one process finds, a row a batch."""
+    alone = look_alone(name, count, 1)
+    assert found["losses"] == pytest.approx([true_loss(name, count)] * 2, rel=LOSS)
     assert found["metrics"] == alone["metrics"]
+    assert found["metrics"][0] == found["metrics"][1]
+    assert found["decided"] == alone["decided"]
     if found["decided"] is not None:
         assert len(found["decided"]) == count
 
@@ -51,7 +52,7 @@ def test_one_process_has_the_gradient_of_all_rows_at_once(name, steps):
 @pytest.mark.parametrize("count", cases.COUNTS)
 def test_one_process_evaluates_the_same_whatever_the_batch(name, count):
     for size in cases.BATCH_SIZES:
-        expect(cases.predict(name, count, size), name, count)
+        expect(cases.look(name, count, size), name, count)
 
 
 SEVERAL = [2, pytest.param(4, marks=pytest.mark.stress)]
@@ -75,4 +76,4 @@ def test_several_processes_have_the_gradient_of_all_rows_at_once(launched, proce
 def test_several_processes_evaluate_what_one_does(launched, processes, name, count):
     for found in launched(processes):
         for size in cases.BATCH_SIZES:
-            expect(found["predicted"][f"{name}/{count}/{size}"], name, count)
+            expect(found["looks"][f"{name}/{count}/{size}"], name, count)
