@@ -1,10 +1,11 @@
-"""What evaluating a tagger costs beside the model: time and memory, as the split grows.
+"""What evaluating costs beside the model: time and memory, as the split grows.
 
 Batches are made up (no model runs) and go through what Trainer does with them: gathered in its own container and scored
 at the end, or counted batch by batch. Each measurement is a process of its own, so that peaks of memory are its own.
 
-    python benchmarks/evaluation.py                    # 4,000, 8,000 and 16,000 sentences of 256 words, 31 tags
-    python benchmarks/evaluation.py --small            # 1,000 and 2,000
+    python benchmarks/evaluation.py                    # a tagger, and a classifier of 77 labels
+    python benchmarks/evaluation.py --task tagger      # one of them
+    python benchmarks/evaluation.py --small            # a sixteenth of the rows
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +31,37 @@ from tables import Table, print_tables
 from transformers import EvalPrediction
 from transformers.trainer_pt_utils import EvalLoopContainer
 
+from hf_ext.evaluation.answers import Answers, answer_batch
+from hf_ext.evaluation.classification_metric import ClassificationMetric
+from hf_ext.evaluation.decisions import softmax
 from hf_ext.evaluation.entities import EntityCounts
+from hf_ext.evaluation.metrics import score
 from hf_ext.evaluation.tagging_metrics import TaggingMetric
+from hf_ext.models.schema import SINGLE_LABEL
 from hf_ext.models.tag_schemes import convert_tags
 from hf_ext.models.tagging_schema import TaggingSchema
 
-BATCH, WORDS = 32, 256
+BATCH, WORDS, LABELS = 32, 256, 77
 TYPES = [f"T{i}" for i in range(15)]
 TAGS = ("O", *(f"{letter}-{type_}" for type_ in TYPES for letter in "BI"))  # K = 31
 SCHEMA = TaggingSchema(TAGS, "BIO")
 POOL = 8  # different batches; they are used again and again
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
+Figures = dict[str, float]
 
 
-def make_batches() -> Batches:
+@dataclass(frozen=True)
+class Task:
+    """What is evaluated: made-up batches, the ways to do it, and how many rows there are."""
+
+    title: str
+    sizes: Sequence[int]
+    make: Callable[[], Batches]
+    arms: dict[str, Callable[[Batches, int], Figures]]
+    figure: str  # on which all arms must agree
+
+
+def make_tags() -> Batches:
     """Make a pool of batches: logits ``(B, T, K)``, of which nine in ten are right, and legal labels ``(B, T)``."""
     random = np.random.default_rng(0)
     torch.manual_seed(0)
@@ -56,7 +76,7 @@ def make_batches() -> Batches:
     return batches
 
 
-def gather(batches: Batches, number: int, shrink: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+def gather_tags(batches: Batches, number: int, shrink: Callable[[torch.Tensor], torch.Tensor]) -> Figures:
     """Do as Trainer by default: join each batch to those before it; score at the end."""
     predictions, labels, losses = (EvalLoopContainer(True, padding_index=-100) for _ in range(3))
     for i in range(number):
@@ -72,10 +92,10 @@ def gather(batches: Batches, number: int, shrink: Callable[[torch.Tensor], torch
     return counts.scores()
 
 
-def stream(batches: Batches, number: int, shrink: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+def stream_tags(batches: Batches, number: int, shrink: Callable[[torch.Tensor], torch.Tensor]) -> Figures:
     """Do as Trainer with ``batch_eval_metrics``: count each batch and drop it; losses are joined all the same."""
     metric, losses = TaggingMetric(SCHEMA, np.arange(number * BATCH)), EvalLoopContainer(True, padding_index=-100)
-    result: dict[str, float] = {}
+    result: Figures = {}
     for i in range(number):
         logits, truth = batches[i % POOL]
         losses.add(torch.zeros(1).repeat(BATCH))
@@ -89,79 +109,163 @@ def largest(logits: torch.Tensor) -> torch.Tensor:
     return logits.argmax(-1)
 
 
-ARMS: dict[str, Callable[[Batches, int], dict[str, float]]] = {
-    "logits gathered": lambda batches, number: gather(batches, number, lambda logits: logits),
-    "argmax gathered": lambda batches, number: gather(batches, number, largest),
-    "logits streamed": lambda batches, number: stream(batches, number, lambda logits: logits),
-    "tags streamed": lambda batches, number: stream(batches, number, largest),
-}
+def make_classes() -> Batches:
+    """Make a pool of batches: logits ``(B, L)``, of which most are right, and labels ``(B,)``."""
+    torch.manual_seed(0)
+    batches = []
+    for _ in range(16 * POOL):
+        truth = torch.randint(LABELS, (BATCH,))
+        logits = torch.randn(BATCH, LABELS).scatter_add_(1, truth[:, None], torch.full((BATCH, 1), 3.0))
+        batches.append((logits, truth))
+    return batches
 
 
-def measure_here(arm: str, sentences: int) -> dict[str, Any]:
-    """Measure one arm in this process: seconds, growth of the resident memory to its peak (bytes), F1.
+def gather_classes(batches: Batches, number: int) -> Figures:
+    """Do as Trainer by default: join each batch to those before it; score at the end."""
+    predictions, labels, losses = (EvalLoopContainer(True, padding_index=-100) for _ in range(3))
+    for i in range(number):
+        logits, truth = batches[i % len(batches)]
+        losses.add(torch.zeros(1).repeat(BATCH))
+        predictions.add(logits)
+        labels.add(truth)
+    losses.get_arrays()
+    return score(SINGLE_LABEL, predictions.get_arrays(), labels.get_arrays())
 
-    A few batches are evaluated before, so that what is loaded at the first call does not count.
+
+def stream_classes(batches: Batches, number: int, *, ranking: bool) -> Figures:
+    """Do as ExtTrainer: count each batch; losses are appended."""
+    metric, losses = ClassificationMetric(SINGLE_LABEL, ranking=ranking), EvalLoopContainer(False)
+    result: Figures = {}
+    for i in range(number):
+        logits, truth = batches[i % len(batches)]
+        losses.add(torch.zeros(1).repeat(BATCH))
+        result = metric(EvalPrediction(logits, truth), compute_result=i == number - 1)
+    np.concatenate(losses.get_arrays())
+    return result
+
+
+def predict_logits(batches: Batches, number: int) -> Figures:
+    """Do as the official script: all logits, joined batch by batch, to probabilities."""
+    predictions = EvalLoopContainer(True, padding_index=-100)
+    for i in range(number):
+        predictions.add(batches[i % len(batches)][0])
+    return _accuracy(softmax(predictions.get_arrays()).argmax(-1), batches)
+
+
+def predict_answers(batches: Batches, number: int) -> Figures:
+    """Do as run_classification.py without labels: answers and half-precision probabilities, appended."""
+    predictions = EvalLoopContainer(False)
+    for i in range(number):
+        predictions.add(answer_batch(batches[i % len(batches)][0], SINGLE_LABEL))
+    return _accuracy(Answers.from_batches(predictions.get_arrays()).decisions, batches)
+
+
+def _accuracy(decisions: np.ndarray, batches: Batches) -> Figures:
+    labels = np.resize(np.concatenate([truth.numpy() for _, truth in batches]), len(decisions))
+    return {"accuracy": float((decisions == labels).mean())}
+
+
+TAGGER = Task(
+    f"N sentences of {WORDS} words, {len(TAGS)} tags, {BATCH} a batch",
+    (4096, 8192, 16384),
+    make_tags,
+    {
+        "logits gathered": partial(gather_tags, shrink=lambda logits: logits),
+        "argmax gathered": partial(gather_tags, shrink=largest),
+        "logits streamed": partial(stream_tags, shrink=lambda logits: logits),
+        "tags streamed": partial(stream_tags, shrink=largest),
+    },
+    "f1",
+)
+CLASSIFIER = Task(
+    f"N texts, {LABELS} labels, {BATCH} a batch",
+    (16384, 65536),
+    make_classes,
+    {
+        "logits gathered": gather_classes,
+        "streamed": partial(stream_classes, ranking=True),
+        "streamed, without roc_auc": partial(stream_classes, ranking=False),
+        "prediction: logits gathered": predict_logits,
+        "prediction: answers appended": predict_answers,
+    },
+    "accuracy",
+)
+TASKS: dict[str, Task] = {"tagger": TAGGER, "classifier": CLASSIFIER}
+
+
+def measure_here(task: Task, arm: str, rows: int) -> dict[str, Any]:
+    """Measure one arm in this process: its seconds, growth of the resident memory to its peak (bytes), the figure.
+
+    Seconds are those of the processor, which other programs do not prolong. A few batches are evaluated before, so that
+    what is loaded at the first call does not count.
     """
-    batches = make_batches()
-    ARMS[arm](batches, 4)
-    before, start = _resident_bytes(), time.perf_counter()
-    scores = ARMS[arm](batches, sentences // BATCH)
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "growth": max(_peak_bytes() - before, 0), "f1": scores["f1"]}
+    batches = task.make()
+    task.arms[arm](batches, 16)
+    before, start = _resident_bytes(), time.process_time()
+    figures = task.arms[arm](batches, rows // BATCH)
+    seconds = time.process_time() - start
+    return {"seconds": seconds, "growth": max(_peak_bytes() - before, 0), "figure": figures[task.figure]}
 
 
-def measure(sizes: list[int], repetitions: int) -> dict[str, dict[str, float]]:
-    """Measure every arm at every size, the arms in turn; give medians by ``arm, size``."""
+def measure(name: str, sizes: Sequence[int], repetitions: int) -> dict[str, Figures]:
+    """Measure every arm of a task at every size, the arms in turn; give medians by ``arm, size``."""
     runs: dict[str, list[dict[str, Any]]] = {}
+    arms = list(TASKS[name].arms)
     for repetition in range(repetitions):
         for size in sizes:
-            names = list(ARMS)[repetition % len(ARMS) :] + list(ARMS)[: repetition % len(ARMS)]
-            for arm in names:
-                command = [sys.executable, __file__, "--arm", arm, "--sentences", str(size)]
+            first = repetition % len(arms)
+            for arm in arms[first:] + arms[:first]:
+                command = [sys.executable, __file__, "--task", name, "--arm", arm, "--rows", str(size)]
                 environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
                 found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
                 runs.setdefault(f"{arm}, {size}", []).append(json.loads(found.stdout.splitlines()[-1]))
     medians = {
-        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]} for name, rows in runs.items()
+        key: {column: statistics.median(row[column] for row in rows) for column in rows[0]}
+        for key, rows in runs.items()
     }
-    f1 = {size: {medians[f"{arm}, {size}"]["f1"] for arm in ARMS} for size in sizes}
-    if any(len(values) > 1 for values in f1.values()):
-        raise RuntimeError(f"the arms do not agree: {f1}.")
+    for size in sizes:
+        figures = [medians[f"{arm}, {size}"]["figure"] for arm in arms]
+        if max(figures) - min(figures) > 1e-12:
+            raise RuntimeError(f"{name}: the arms do not agree at {size} rows: {figures}.")
     return medians
 
 
 def main() -> None:
     """Read the flags, measure, print Markdown, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="1,000 and 2,000 sentences")
+    parser.add_argument("--task", choices=list(TASKS), help="one of them; all if unset")
+    parser.add_argument("--small", action="store_true", help="a sixteenth of the rows")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", help="JSON file")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
-    parser.add_argument("--sentences", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.arm:
-        print(json.dumps(measure_here(args.arm, args.sentences)))
+        print(json.dumps(measure_here(TASKS[args.task], args.arm, args.rows)))
         return
-    sizes = [1024, 2048] if args.small else [4096, 8192, 16384]
-    found = measure(sizes, args.repetitions)
-    tables = [tabulate(found, sizes)]
-    print_tables(tables)
-    results = {"batch": BATCH, "words": WORDS, "tags": len(TAGS), "medians": found}
-    write_json(args.output, results, tables=tables)
+    results, tables = {}, []
+    for name in [args.task] if args.task else TASKS:
+        sizes = [size // 16 if args.small else size for size in TASKS[name].sizes]
+        results[name] = measure(name, sizes, args.repetitions)
+        tables.append(tabulate(TASKS[name], results[name], sizes))
+        print_tables(tables[-1:])
+    write_json(args.output, {"batch": BATCH, "medians": results}, tables=tables)
 
 
-def tabulate(found: dict[str, dict[str, float]], sizes: list[int]) -> Table:
-    """Lay out seconds by size, what they grow by, and the memory at the largest."""
-    smallest, largest = sizes[0], sizes[-1]
-    slowest = found[f"logits gathered, {largest}"]["seconds"]
+def tabulate(task: Task, found: dict[str, Figures], sizes: Sequence[int]) -> Table:
+    """Lay out seconds by size, what they grow by, and the memory at the largest; predictions against predictions."""
+    smallest, largest_size = sizes[0], sizes[-1]
     rows = []
-    for arm in ARMS:
+    for arm in task.arms:
+        group = arm.rpartition(": ")[0]
+        slowest = next(other for other in task.arms if other.rpartition(": ")[0] == group)
         seconds = [found[f"{arm}, {size}"]["seconds"] for size in sizes]
-        growth = f"{found[f'{arm}, {largest}']['growth'] / 1e6:.0f}"
-        rows.append((arm, *seconds, seconds[-1] / seconds[0], slowest / seconds[-1], growth))
-    columns = ["arm", *(f"N = {size:,}: s" for size in sizes), f"largest / smallest ({largest // smallest} is linear)"]
-    columns += ["times the speed of the first (asked 20)", "growth in MB (asked 30)"]
-    return Table(f"N sentences of {WORDS} words, {len(TAGS)} tags, {BATCH} a batch", columns, rows)
+        speed = found[f"{slowest}, {largest_size}"]["seconds"] / seconds[-1]
+        growth = f"{found[f'{arm}, {largest_size}']['growth'] / 1e6:.0f}"
+        rows.append((arm, *seconds, seconds[-1] / seconds[0], speed, growth))
+    columns = ["arm", *(f"N = {size:,}: s" for size in sizes)]
+    columns += [f"largest / smallest ({largest_size // smallest} is linear)", "times the speed of logits gathered"]
+    return Table(task.title, [*columns, "growth in MB"], rows)
 
 
 def _peak_bytes() -> int:
