@@ -106,8 +106,6 @@ COMMANDS = {
         "train a tokenizer on text, or teach an old one new words", f"{STORIES}.train_tokenizer", "TOKENIZER"
     ),
     "check": Command("say what is wrong with the data of a run, without the run", "hf_ext.cli.checking"),
-    "predict": Command("answer the rows of a file with a saved model", "hf_ext.inference.predict_command"),
-    "export": Command("write a saved model as ONNX, parity checked", "hf_ext.inference.export"),
     "predict": Command("answer the rows of a file by a saved model", "hf_ext.inference.predict_command"),
     "export": Command("write a saved model as ONNX, compared with the original", "hf_ext.inference.export"),
     "serve": Command("try a saved model on a web page of this machine", "hf_ext.inference.serve"),
