@@ -42,11 +42,11 @@ def describe_origin(model_name_or_path: str | None, kind: str) -> str:
         kind: The class of the model.
     """
     if not model_name_or_path:
-        return f"A `{kind}`, trained from scratch."
+        return f"Architecture: `{kind}`, trained from scratch."
     named = hub_name(model_name_or_path)
     if named:
-        return f"A `{kind}`, fine-tuned from [{named}](https://huggingface.co/{named})."
-    return f"A `{kind}`, fine-tuned from the folder `{Path(model_name_or_path).name}`."
+        return f"Architecture: `{kind}`, fine-tuned from [{named}](https://huggingface.co/{named})."
+    return f"Architecture: `{kind}`, fine-tuned from the folder `{Path(model_name_or_path).name}`."
 
 
 def describe_settings(args: Any, extra: Mapping[str, str]) -> dict[str, str]:

@@ -31,6 +31,8 @@ class _Sizes(NamedTuple):
 
     @classmethod
     def for_labels(cls, labels: int) -> _Sizes:
+        if labels <= 4:
+            return cls(0.9, 10, 9)
         if labels <= 10:
             return cls(0.62, 9, 9)
         return cls(0.36, 7, 8) if labels <= 30 else cls(0.22, 5.5, 7)
@@ -114,9 +116,9 @@ def _colours(shares: NDArray[Any]) -> NDArray[Any]:
     from matplotlib import colormaps
 
     cells = colormaps["Oranges"](np.sqrt(shares) * 0.9)
-    cells[shares == 0] = EMPTY_CELL
     diagonal = np.arange(len(shares))
     cells[diagonal, diagonal] = colormaps["Blues"](shares.diagonal() * 0.9)
+    cells[shares == 0] = EMPTY_CELL
     return cells
 
 

@@ -41,7 +41,9 @@ class History:
         self._everything = list(log)
 
     def __bool__(self) -> bool:
-        return any(RATE in entry or "loss" in entry for entry in self._training)
+        """Tell whether a training has logged anything on its way."""
+        trained = any(END_OF_TRAINING in entry or "loss" in entry for entry in self._everything)
+        return trained and any("loss" in entry or "eval_loss" in entry for entry in self._training)
 
     def series(self, name: str) -> Series:
         """Give the figures of one name; those that are not finite are left out."""

@@ -30,6 +30,7 @@ GREY, PALE = "#6B6B6B", "#D9D9D9"
 DOTS_PER_INCH = 110
 WIDTH = 7.5  # inches, of pictures whose width does not depend on what they show
 STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": GREY,
     "axes.grid": True,
     "axes.grid.axis": "y",

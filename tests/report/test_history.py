@@ -43,6 +43,11 @@ def test_losses_and_rates_go_by_name():
     assert History([{"step": 1, "learning_rate": 0.1}]).rates() == {"all parameters": Series([1], [0.1])}
 
 
+def test_a_training_too_short_to_log_its_loss_has_its_evaluations():
+    assert History([{"step": 5, "eval_loss": 1.0}, {"step": 9, "train_runtime": 1.0}])
+
+
 def test_an_evaluation_alone_is_no_history_of_a_training():
     assert not History([{"step": 0, "eval_loss": 1.0}])
+    assert not History([{"step": 9, "train_runtime": 1.0}, {"step": 9, "eval_loss": 1.0}])
     assert not History([])

@@ -23,6 +23,9 @@ def test_nothing_but_do_train_and_do_eval_trains_on_the_demo_data(tmp_path, proc
     results = read_json(tmp_path / "outputs" / "classification" / "all_results.json")
     assert (results["train_samples"], results["eval_samples"]) == (64, 33)
     assert 0 <= results["eval_f1_weighted"] <= 1
+    report = read_csv(tmp_path / "outputs" / "classification" / "label_report.csv", encoding="utf-8-sig")
+    assert sum(int(row["rows"]) for row in report) == 33
+    assert sum(int(row["correct"]) for row in report) / 33 == pytest.approx(results["eval_accuracy"])
 
 
 @pytest.mark.slow

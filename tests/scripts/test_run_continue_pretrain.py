@@ -36,7 +36,7 @@ def corpus(tmp_path_factory) -> Path:
 
 def run(folder: Path, *argv, out: str = "out") -> dict:
     where = ("--cache_dir", folder / "cache", "--output_dir", folder / out)
-    quiet = ("--use_cpu", "--disable_tqdm", "true")
+    quiet = ("--use_cpu", "--disable_tqdm", "true", "--write_report", "false")
     return run_main(*argv, *quiet, *where, script="run_continue_pretrain.py")
 
 
