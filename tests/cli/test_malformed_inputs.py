@@ -11,6 +11,7 @@ import json
 import logging
 
 import pytest
+from transformers import AutoTokenizer
 
 from hf_ext.cli.checking import main
 from hf_ext.cli.running import run_script
@@ -242,6 +243,24 @@ def test_a_malformed_input_ends_in_one_line_with_place_and_remedy(name, tmp_path
     assert " – " in line, "the line lacks a remedy"
     for word in words:
         assert (f"{file}:{word}" if isinstance(word, int) else word) in line, line
+
+
+@pytest.mark.parametrize(("task", "check"), [("classification", "cut_texts"), ("ner", "long_sentences")])
+def test_with_a_tokenizer_what_is_cut_off_is_counted(task, check, tiny_bert, tmp_path, capsys):
+    contents = {
+        "classification": ("a.csv", "text,label\n" + "".join(f"{'good ' * (i + 1)},{i % 2}\n" for i in range(10))),
+        "ner": ("a.conll", "\n".join("EU B-ORG\n" + "good O\n" * (i + 1) for i in range(10))),
+    }
+    file, content = contents[task]
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    flags = [f"--tokenizer_name={tiny_bert}", "--max_seq_length=8", f"--cache_dir={tmp_path / 'cache'}"]
+    report = main([f"--task={task}", f"--train_file={tmp_path / file}", *flags])
+    (cut,) = (finding for finding in report.findings if finding.check == check)
+    room = 8 - AutoTokenizer.from_pretrained(tiny_bert).num_special_tokens_to_add()
+    words = [i + 1 + (task == "ner") for i in range(10)]
+    assert (cut.number, cut.total) == (sum(count > room for count in words), 10)
+    assert cut.remark in capsys.readouterr().out
+    assert list((tmp_path / "cache").rglob("*.arrow"))  # the run will find them
 
 
 def test_there_are_more_than_forty_of_them():
