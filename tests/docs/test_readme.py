@@ -49,7 +49,16 @@ LISTED = {
     PRETRAINING_GUIDE: PRETRAINING.types,
     TOKENIZER_GUIDE: TOKENIZER.types,
 }
-LAUNCHER_FLAGS = {"nproc_per_node", "nnodes", "rdzv_backend", "rdzv_endpoint", "rdzv_id", "local_addr", "config_file"}
+LAUNCHER_FLAGS = {
+    "nproc_per_node",
+    "nnodes",
+    "rdzv_backend",
+    "rdzv_endpoint",
+    "rdzv_id",
+    "rdzv_conf",
+    "local_addr",
+    "config_file",
+}
 FOREIGN_FLAGS = {
     "config",
     "help",
