@@ -23,10 +23,11 @@ def test_a_pretraining_run_does_too(tmp_path, caplog):
     corpus = write_documents(tmp_path / "corpus.txt", documents(20) * 2)
     folders = ("--output_dir", tmp_path / "out", "--cache_dir", tmp_path / "cache")
     flags = ("--model_name_or_path", encoder, "--train_file", corpus, "--document_boundary", "empty_line")
+    flags += ("--validation_split_percentage", "0")
     run_main(*flags, *FEW, *folders, script="run_continue_pretrain.py")
     report = read_json(tmp_path / "out" / "data_report.json")
     (repeated,) = (finding for finding in report["findings"] if finding["check"] == "repeated_rows")
-    assert repeated["count"] >= 20
+    assert repeated["count"] >= 20  # a short document may repeat by itself
     assert repeated["what"] in caplog.text
     assert report["splits"]["train"]["rows"] == 40
 
