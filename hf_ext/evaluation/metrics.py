@@ -15,26 +15,8 @@ from transformers import EvalPrediction
 
 from hf_ext.errors import UserError
 from hf_ext.evaluation.classification_metric import ClassificationMetric, NamedMetric
-from hf_ext.evaluation.decisions import MULTI_LABEL_THRESHOLD, decide, first_array, probabilities, sigmoid, softmax
 from hf_ext.evaluation.running_scores import check_problem_type
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
-
-__all__ = [
-    "METRICS",
-    "MULTI_LABEL_THRESHOLD",
-    "Metrics",
-    "build_compute_metrics",
-    "classification_metrics",
-    "decide",
-    "first_array",
-    "metric_names",
-    "multi_label_metrics",
-    "probabilities",
-    "regression_metrics",
-    "score",
-    "sigmoid",
-    "softmax",
-]
 
 Metrics = dict[str, float]
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hf_ext.evaluation.csv_tables import csv_table
+from hf_ext.evaluation.decisions import softmax
 from hf_ext.evaluation.entities import EntityCounts
 from hf_ext.evaluation.entity_errors import EntityError, find_errors
-from hf_ext.evaluation.metrics import softmax
 from hf_ext.evaluation.reports import write_atomically
 from hf_ext.evaluation.words_as_text import join_words
 from hf_ext.models.tag_schemes import Entity, entities

@@ -20,7 +20,7 @@ from hf_ext.data.tagging.merging import MergedTags, merge_windows
 from hf_ext.data.tagging.sentences import Sentence, Span
 from hf_ext.data.tagging.tables import WORD_COLUMNS
 from hf_ext.data.tagging.text_words import choose_level, cut_text
-from hf_ext.evaluation.metrics import softmax
+from hf_ext.evaluation.decisions import softmax
 from hf_ext.evaluation.tag_reports import entity_confidence
 from hf_ext.evaluation.words_as_text import join_words, place_words
 from hf_ext.inference.engine import Engine

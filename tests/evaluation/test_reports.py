@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_ext.evaluation.metrics import sigmoid, softmax
+from hf_ext.evaluation.decisions import sigmoid, softmax
 from hf_ext.evaluation.reports import (
     FORMULA_STARTS,
     PLAIN_NUMBER,

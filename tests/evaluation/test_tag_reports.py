@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_ext.evaluation.decisions import softmax
 from hf_ext.evaluation.entities import EntityCounts
-from hf_ext.evaluation.metrics import softmax
 from hf_ext.evaluation.reports import FORMULA_STARTS
 from hf_ext.evaluation.tag_reports import ERROR_COLUMNS, REPORT_COLUMNS, write_tag_predictions
 from hf_ext.models.tag_schemes import entities
