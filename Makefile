@@ -44,7 +44,7 @@ test: install-dev ## Run the tests
 stress: install-dev ## Kill points, damage, several processes, thousands of broken files; prints how many
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "stress or promise"
 
-bench: install-dev ## Run the benchmarks, under 20 minutes on two quiet cores, and write their tables into docs/benchmarks.md
+bench: install-dev ## Run the benchmarks, short, and write their tables into docs/benchmarks.md
 	$(BIN)/python benchmarks/run_all.py
 
 lint: install-dev ## Format, lint, types, import floors

@@ -1,6 +1,6 @@
 """Run every benchmark, each in a process of its own, and put what it found into docs/benchmarks.md.
 
-    python benchmarks/run_all.py                       # make bench: all of them, under 20 minutes on two quiet cores
+    python benchmarks/run_all.py                       # make bench: all of them
     python benchmarks/run_all.py padding crf           # these alone
     python benchmarks/run_all.py --small               # whether they run, in a few minutes; the page stays as it is
 
