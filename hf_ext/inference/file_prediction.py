@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from tqdm.auto import tqdm
 
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.columns import check_present, resolve_columns
@@ -26,6 +23,7 @@ from hf_ext.inference.answer_file import AnswerFile
 from hf_ext.inference.predictor import CHUNK, Predictor
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sentence_tagger import SentenceTagger
+from hf_ext.progress import with_bar
 
 logger = logging.getLogger(__name__)
 
@@ -111,13 +109,13 @@ def predict_file(
         task, rows = _read_table(task, source, options)
     else:
         rows = _read_tagger_input(task, source, options)
-    with AnswerFile(target) as file, tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar:
+    rows = with_bar(rows, f"answer {source.name}", unit="rows")
+    with AnswerFile(target) as file:
         while chunk := list(islice(rows, CHUNK)):
             answers = task.answer([row.item for row in chunk])
             for row, answer in zip(chunk, answers, strict=True):
                 file.write(row.id, row.kept, answer)
             count += len(chunk)
-            bar.update(len(chunk))
         if not count:
             raise UserError("no rows", where=str(source), fix="check that this is the right file")
     return count

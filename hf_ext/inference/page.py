@@ -104,12 +104,13 @@ def _fields(task: RowClassifier) -> list[Any]:
     table = task.schema.columns
     categories = {column.name: list(column.categories) for column in table.categorical}
     numbers = {column.name for column in table.numeric}
-    fields = []
+    fields: list[Any] = []
     for name in task.columns:
         if name in categories:
             fields.append(gradio.Dropdown(categories[name], label=name, allow_custom_value=True))
         elif name in numbers:
-            fields.append(gradio.Number(label=name, value=None))
+            # a text field: one for numbers would show, and send, 0 where the cell is empty
+            fields.append(gradio.Textbox(label=name, max_lines=1, placeholder="a number; nothing if it is missing"))
         else:
             fields.append(gradio.Textbox(label=name, lines=3, elem_id=name))
     return fields
@@ -132,7 +133,9 @@ def _tag_outputs(task: SentenceTagger) -> list[Any]:
     import gradio
 
     colours = entity_colours(task)
-    shown = [gradio.HighlightedText(label="entities", color_map=colours, show_legend=True, elem_id="entities")]
+    shown: list[Any] = [
+        gradio.HighlightedText(label="entities", color_map=colours, show_legend=True, elem_id="entities")
+    ]
     if task.schema.sentence_labels:
         shown.append(gradio.Label(label="sentence", elem_id="sentence"))
-    return [*shown, gradio.Dataframe(headers=list(ENTITY_COLUMNS), label="with the probability of each as a whole")]
+    return [*shown, gradio.Dataframe(headers=list(ENTITY_COLUMNS), label="the probability of each as a whole")]

@@ -39,7 +39,8 @@ def start_page(predictor: Predictor, name: str, *, host: str = LOOPBACK, port: i
     page = build_page(predictor, name)
     import gradio
 
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # others would be fetched from afar
+    # other fonts would be fetched from afar
+    theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -49,7 +50,7 @@ def start_page(predictor: Predictor, name: str, *, host: str = LOOPBACK, port: i
             share=False,
             ssr_mode=False,
             footer_links=[],
-            theme=gradio.themes.Default(**fonts),
+            theme=theme,
         )
     except OSError as error:
         raise UserError(f"port {port or 'from 7860 on'} is taken", fix="choose another --port") from error

@@ -64,8 +64,11 @@ def test_every_type_has_a_colour_of_its_own(tagger):
 def test_cells_become_the_prediction_and_its_probabilities(classifier):
     row = {"text": "this book is fine", "shop": "north", "price": 2.0}
     expected = classifier(row)
-    assert page.label_answers(classifier)(*row.values()) == [expected["prediction"], expected["probabilities"]]
-    assert page.label_answers(classifier)("this book is fine", "north", None)[0] in ("bad", "good", "so-so")
+    shown = page.label_answers(classifier)(*row.values())
+    assert shown == [expected["prediction"], expected["probabilities"]]
+    assert page.label_answers(classifier)("this book is fine", "north", "2") == shown
+    with pytest.raises(UserError, match="'much' is not a number"):
+        page.label_answers(classifier)("this book is fine", "north", "much")
 
 
 @pytest.mark.parametrize("kind", ["several_labels", "regression"])
@@ -154,6 +157,6 @@ def test_a_browser_shows_probabilities_as_bars(classifier, browser, tmp_path):
         browser.save_screenshot(str(tmp_path / "bars.png"))
     finally:
         shown.close()
-    expected = classifier({"text": "this book is fine", "shop": "north", "price": None})
+    expected = classifier({"text": "this book is fine", "shop": "north", "price": ""})
     assert prediction == expected["prediction"]
     assert all(label in text for label in expected["probabilities"])
