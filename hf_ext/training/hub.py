@@ -97,6 +97,7 @@ def push(
             trainer.create_model_card(**{"model_name": str(trainer.hub_model_id).rpartition("/")[2], **card})
         names = list_uploads(folder, more=getattr(args, "push_files", None))
         logger.info("Uploading to %s: %s.", trainer.hub_model_id, ", ".join(names))
+        waiting: dict[str, Any] = {"run_as_future": not blocking}
         return HfApi(library_name="hf_ext").upload_folder(
             repo_id=str(trainer.hub_model_id),
             folder_path=folder,
@@ -104,7 +105,7 @@ def push(
             commit_message=commit_message,
             token=args.hub_token if token is None else token,
             revision=args.hub_revision if revision is None else revision,
-            run_as_future=not blocking,  # type: ignore[arg-type]
+            **waiting,
         )
     except (OSError, HTTPError) as error:
         raise UserError(
