@@ -67,7 +67,7 @@ def start_session(training_args: Any) -> None:
     quiet = max(level, logging.WARNING)
     datasets.utils.logging.set_verbosity(quiet)
     transformers.utils.logging.set_verbosity(quiet)
-    if not sys.stderr.isatty():  # a bar in a log file is noise
+    if training_args.disable_tqdm or not sys.stderr.isatty():  # a bar in a log file is noise
         datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()
     if training_args.device.type == "cpu":

@@ -7,15 +7,14 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_ext.data.pretraining.segmenters import DEFAULT_SEGMENTER, Segmenter, load_segmenter
 from hf_ext.data.text_lines import TextLines
 from hf_ext.errors import UserError
+from hf_ext.progress import with_bar
 from hf_ext.tokenization.arguments import TokenizerArguments
 from hf_ext.tokenization.blueprint import Blueprint
 from hf_ext.tokenization.kinds import VocabularyRequest
@@ -104,7 +103,7 @@ def count_words(lines: TextLines, blueprint: Blueprint, arguments: TokenizerArgu
     cutter = WordCutter(blueprint.backend, find_segmenter(blueprint, arguments))
     budget = max(int(arguments.count_budget * blueprint.kind.budget_share), 1)
     counts = WordCounts(budget, seed=lines.arguments.seed)
-    counts.count(cutter(line) for line in _with_bar(lines))
+    counts.count(cutter(line) for line in with_bar(lines, "count words", unit="lines"))
     if not counts.words and counts.rate < 1:
         raise UserError(f"--count_budget {arguments.count_budget} has no room for words", fix="raise it")
     if not counts.words:
@@ -147,7 +146,3 @@ def request_vocabulary(blueprint: Blueprint, arguments: TokenizerArguments) -> V
         coverage=arguments.character_coverage,
         progress=sys.stderr.isatty(),
     )
-
-
-def _with_bar(lines: TextLines) -> Iterator[str]:
-    yield from tqdm(lines, desc="count words", unit=" lines", disable=not sys.stderr.isatty(), mininterval=0.5)

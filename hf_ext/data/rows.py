@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import datasets
 
 from hf_ext.errors import UserError
+from hf_ext.progress import with_bar
 
 LINE_COLUMN = "_line"
 
@@ -61,7 +63,7 @@ class RowReader:
             UserError: If there is no row.
         """
         columns: dict[str, list[Any]] = {name: [] for name in (*self.columns, LINE_COLUMN)}
-        for row in self:
+        for row in with_bar(self, f"read {Path(self.source).name}", unit="rows"):
             for name, cells in columns.items():
                 cells.append(row[name])
         if not columns[LINE_COLUMN]:

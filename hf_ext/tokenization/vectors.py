@@ -10,6 +10,7 @@ from typing import TextIO
 import numpy as np
 
 from hf_ext.errors import UserError
+from hf_ext.progress import with_bar
 
 
 def read_word_vectors(path: str | Path, vocabulary: Mapping[str, int]) -> tuple[dict[int, np.ndarray], int]:
@@ -78,7 +79,7 @@ def _open(path: Path) -> TextIO:
 
 def _entries(lines: TextIO) -> Iterator[tuple[int, str, list[str]]]:
     """Yield line number, token and number cells, without the optional header line."""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(with_bar(lines, "read vectors", unit="lines"), start=1):
         token, *cells = line.rstrip().split(" ")
         is_header = number == 1 and len(cells) == 1 and token.isdigit() and cells[0].isdigit()
         if cells and not is_header:

@@ -18,6 +18,7 @@ from hf_ext.data.pretraining.corpus_files import describe_files
 from hf_ext.data.pretraining.documents import Document, DocumentReader
 from hf_ext.data.pretraining.text_hashes import HeldOut, hash_text
 from hf_ext.errors import UserError
+from hf_ext.progress import with_bar
 
 FORMAT_VERSION = 2  # raise it when the documents of the same files change
 BATCH = 1000  # documents written at a time
@@ -139,7 +140,7 @@ def _keep(
     path = cache_dir / f"documents-{key}.arrow"
     loaded = None if overwrite else load_table(path, key)
     if loaded is None:
-        write_table(path, FEATURES, _batches(documents), notes)
+        write_table(path, FEATURES, _batches(with_bar(documents, "read documents", unit="documents")), notes)
         loaded = load_table(path, key)
     if loaded is None:
         raise UserError("the documents just written are gone", where=str(path), fix="name another --cache_dir")

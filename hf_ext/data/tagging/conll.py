@@ -17,6 +17,7 @@ from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.sentences import Sentence, SentenceFile
 from hf_ext.errors import UserError
 from hf_ext.models.tagging_schema import TaggingSchema
+from hf_ext.progress import with_bar
 
 BLANKS = re.compile(r"[ \t]+")  # not \s: an ideographic space or a zero-width one can be a word
 DOCUMENT_MARK = "-DOCSTART-"
@@ -94,7 +95,7 @@ def read_conll(
     layout = find_layout(lines, path, _with_saved_columns(arguments, saved), unlabelled=unlabelled)
     sentences: list[Sentence] = []
     rows: list[tuple[int, list[str]]] = []  # of the sentence that is being read
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate(with_bar([*lines, ""], f"read {path.name}", unit="lines"), 1):
         if not line or line.isspace() or line.startswith(DOCUMENT_MARK):
             if rows:
                 sentences.append(_as_sentence(rows, layout))

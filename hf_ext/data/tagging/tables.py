@@ -19,6 +19,7 @@ from hf_ext.data.tagging.spans import SCHEME, SpanTagger, parse_spans
 from hf_ext.data.tagging.text_words import choose_level, cut_text
 from hf_ext.errors import UserError, did_you_mean
 from hf_ext.models.tagging_schema import TaggingSchema
+from hf_ext.progress import with_bar
 
 WORD_COLUMNS = ("tokens", "words", "token", "word", "chars", "text", "sentence", "content", "query")
 TAG_COLUMNS = (
@@ -121,7 +122,7 @@ class RecordReader:
             UserError: Naming the line, if a row has more or fewer tags than words, a column is missing, or tags are
                 numbers without names.
         """
-        rows = list(records)
+        rows = list(with_bar(records, f"read {Path(self.source).name}", unit="rows"))
         if not rows:
             raise UserError("no rows", where=self.source, fix="check that this is the right file")
         removed = set(split_names(self.arguments.remove_columns))
