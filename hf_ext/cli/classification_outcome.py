@@ -14,6 +14,7 @@ from transformers import Trainer
 from hf_ext.cli.classifier_card import describe_classifier
 from hf_ext.cli.explaining import TaskFacts
 from hf_ext.cli.faults import blame_run
+from hf_ext.cli.intervals import interval_figures
 from hf_ext.cli.outcome import Outcome
 from hf_ext.cli.pictures import Pictures
 from hf_ext.data.checks.classification import inspect_classification
@@ -21,6 +22,7 @@ from hf_ext.data.checks.report import DataReport
 from hf_ext.data.classification import ClassificationData
 from hf_ext.evaluation.answers import Answers, answer_batch
 from hf_ext.evaluation.baseline import tfidf_baseline
+from hf_ext.evaluation.bootstrap import answer_interval
 from hf_ext.evaluation.label_reports import JudgedRows, write_label_reports
 from hf_ext.evaluation.reports import write_answers
 from hf_ext.evaluation.running_scores import RunningScores
@@ -64,7 +66,9 @@ class ClassificationOutcome(Outcome[ClassificationData]):
         answers = Answers.from_batches(cast(Any, output.predictions))
         metrics = {**(output.metrics or {}), "predict_samples": len(answers)}
         if known:
-            scored = score_answers(answers, known, np.array([labels[i] for i in known]), problem_type)
+            targets = np.array([labels[i] for i in known])
+            scored = score_answers(answers, known, targets, problem_type)
+            scored |= self._interval(scored, answers.decisions[known], targets, problem_type)
             metrics |= {f"predict_{name}": value for name, value in scored.items()}
         self._record(trainer, "predict", metrics)
         if trainer.is_world_process_zero():
@@ -78,6 +82,14 @@ class ClassificationOutcome(Outcome[ClassificationData]):
             self.files |= {path.name: path for path in paths}
         if known:
             self._keep(data, "test", answers)
+
+    def _interval(self, scored: dict[str, float], answers: Any, targets: Any, problem_type: str) -> dict[str, float]:
+        """Tell between which figures the main metric lies."""
+        name, samples = MAIN_METRICS[problem_type][0], self.args.bootstrap_samples
+        if not samples or name not in scored:
+            return {}
+        interval = answer_interval(answers, targets, problem_type, samples=samples, seed=self.args.seed)
+        return interval_figures(name, scored[name], interval)
 
     def _judge(self, trainer: Trainer, data: ClassificationData) -> None:
         rows: Any = trainer.eval_dataset

@@ -39,8 +39,11 @@ DEMO_FOLDER = Path("outputs/pretraining_demo_data")
 DEMO_LENGTH = 64  # tokens; short rows make many steps of little text
 MUCH_UNKNOWN = 0.05  # of the tokens
 DEMO_SIZES = "hidden_size=128,num_hidden_layers=2,num_attention_heads=2,intermediate_size=512"
-# Flags of other tasks: they need the scores of every position, or labels of rows.
-FOREIGN = ("rdrop_alpha", "loss", "class_weights", "weighted_sampling", "label_smoothing_factor", "multitask_alpha")
+# Flags of other tasks: they need the scores of every position, labels of rows, or predictions.
+FOREIGN = (
+    *("rdrop_alpha", "loss", "class_weights", "weighted_sampling", "label_smoothing_factor", "multitask_alpha"),
+    "bootstrap_samples",
+)
 
 
 def use_pretraining_demo(

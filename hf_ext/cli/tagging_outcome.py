@@ -6,23 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Trainer
 
 from hf_ext.cli.explaining import TaskFacts
 from hf_ext.cli.faults import blame_run
+from hf_ext.cli.intervals import interval_figures
 from hf_ext.cli.outcome import Outcome
 from hf_ext.cli.tagger_card import describe_tagger
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.checks.tagging import inspect_tagging
 from hf_ext.data.tagging import MergedTags, TaggingData
+from hf_ext.evaluation.bootstrap import entity_interval
 from hf_ext.evaluation.entities import EntityCounts, Metrics
 from hf_ext.evaluation.tag_reports import write_entity_reports, write_tag_predictions
 from hf_ext.models.schema import IGNORED_LABEL
 
 MAIN_METRICS = ("f1", "precision", "recall", "accuracy")
-LABEL_COLUMNS = ("labels", "sentence_labels")  # of features
 LABEL_COLUMNS = ("labels", "sentence_labels")  # of features
 JOINT_METRICS = ("sentence_accuracy", "both_right")
 
@@ -90,10 +92,16 @@ class TaggingOutcome(Outcome[TaggingData]):
         gold, metrics = data.tags("test"), {}
         if any(tags is not None for tags in gold):
             counts = EntityCounts(data.schema.scheme, data.schema.tags)
+            totals = [(0, 0, 0)]
             for known, found in zip(gold, predicted, strict=True):
                 if known is not None:
                     counts.add(known, found)
+                    totals.append((counts.correct.total(), counts.predicted.total(), counts.gold.total()))
             metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
+            if self.args.bootstrap_samples:
+                by_sentence = np.diff(totals, axis=0)
+                interval = entity_interval(by_sentence, samples=self.args.bootstrap_samples, seed=self.args.seed)
+                metrics |= interval_figures("f1", metrics["f1"], interval)
         if merged.sentence_logits is not None:
             chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
             right = [None if tags is None else tags == found for tags, found in zip(gold, predicted, strict=True)]

@@ -14,6 +14,7 @@ from typing import Any
 
 from hf_ext.errors import did_you_mean
 from hf_ext.training.batching.arguments import BatchingArguments
+from hf_ext.training.choosing_arguments import ChoosingArguments
 from hf_ext.training.hub_arguments import HubArguments
 from hf_ext.training.precision import PrecisionArguments
 
@@ -272,6 +273,7 @@ ARGUMENT_GROUPS = (
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    ChoosingArguments,
     HubArguments,
 )
 

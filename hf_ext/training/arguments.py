@@ -26,6 +26,7 @@ from hf_ext.training.argument_groups import (
 from hf_ext.training.averages.checkpoint_choice import check_averaging
 from hf_ext.training.averages.ema import check_ema
 from hf_ext.training.batching.arguments import BatchingArguments, settle_length_strategy
+from hf_ext.training.choosing_arguments import ChoosingArguments
 from hf_ext.training.hub_arguments import HubArguments, settle_hub
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
@@ -45,6 +46,7 @@ class ExtTrainingArguments(
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    ChoosingArguments,
     HubArguments,
     TrainingArguments,
 ):

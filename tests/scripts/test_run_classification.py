@@ -138,8 +138,11 @@ def test_multi_label_rows_from_json_lists(tmp_path, out):
         return path
 
     files = ["--train_file", write("a.jsonl", 90), "--validation_file", write("b.jsonl", 30)]
-    run([*files, "--test_file", write("c.jsonl", 30)], out, *SCRATCH, "--num_train_epochs", "20")
+    flags = ("--num_train_epochs", "20", "--bootstrap_samples", "100")
+    run([*files, "--test_file", write("c.jsonl", 30)], out, *SCRATCH, *flags)
     results = read_json(out / "all_results.json")
+    ends = [results[f"predict_f1_weighted{end}"] for end in ("_low", "", "_high")]
+    assert ends == sorted(ends)
     assert results["eval_f1_micro"] > 0.95
     assert read_json(out / "config.json")["problem_type"] == "multi_label_classification"
     first = json.loads((out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()[0])
