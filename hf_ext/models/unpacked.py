@@ -43,7 +43,27 @@ def _run(rnn: nn.LSTM | nn.GRU, inputs: Tensor, layer: int, direction: str) -> T
     start = inputs.new_zeros(1, inputs.shape[0], rnn.hidden_size)
     if isinstance(rnn, nn.LSTM):
         return torch.lstm(inputs, [start, start], weights, True, 1, 0.0, False, False, True)[0]
+    if torch.compiler.is_compiling():
+        return _write_gru(inputs, weights, rnn.hidden_size)
     return torch.gru(inputs, start, weights, True, 1, 0.0, False, False, True)[0]
+
+
+def _write_gru(inputs: Tensor, weights: list[Tensor], hidden_size: int) -> Tensor:
+    """Write ONNX's GRU into the graph; torch's would be unrolled to as many steps as the sample has tokens."""
+    ordered = []
+    for weight in weights:
+        reset, update, new = weight.chunk(3)
+        ordered.append(torch.cat([update, reset, new]))  # the order of ONNX
+    parts = [ordered[0], ordered[1], torch.cat(ordered[2:])]
+    states = torch.onnx.ops.symbolic(
+        "GRU",
+        [inputs.transpose(0, 1), *(part.unsqueeze(0) for part in parts)],
+        attrs={"hidden_size": hidden_size, "linear_before_reset": 1},
+        dtype=inputs.dtype,
+        shape=(inputs.shape[1], 1, inputs.shape[0], hidden_size),
+        version=14,
+    )  # (T, 1, B, H)
+    return states.squeeze(1).transpose(0, 1)
 
 
 def _take(states: Tensor, places: Tensor) -> Tensor:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import saved_models
 from scripts.ner_files import english, write_columns
-from scripts.support import read_csv, write_csv
+from scripts.support import ROOT, read_csv, write_csv
 
 from hf_ext.errors import UserError
 from hf_ext.inference import Predictor, file_prediction, predict_command
@@ -173,3 +176,15 @@ def test_mistakes_are_answered_in_one_line(words, message, tmp_path, monkeypatch
     with pytest.raises(UserError, match=message) as caught:
         predict_command.main([word.format(file=file) for word in words])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_module_ends_with_one_line_and_status_2(tmp_path):
+    words = ["-m", "hf_ext.inference.predictor", "model", "nothing.csv", "-o", "out.csv"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 2
+    assert run.stderr.strip() == "hf_ext: error: nothing.csv: no such file – check the path"
+    assert run.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from scripts.ner_files import chinese, english, write_json_lines
 from scripts.support import run_main, write_csv
 
 from hf_ext.errors import UserError
-from hf_ext.inference import Predictor
+from hf_ext.inference import Predictor, predictor
 from hf_ext.inference.engine import choose_device
 from hf_ext.models.crf import LinearChainCRF
 
@@ -74,6 +75,23 @@ def test_one_input_gives_one_answer_and_several_give_a_list_in_order(by_text):
         assert a["probabilities"] == pytest.approx(b["probabilities"], abs=1e-6)
     assert by_text([]) == []
     assert len({answer["score"] for answer in together}) > 3  # the answers can be told apart at all
+
+
+def test_a_stream_is_read_no_further_than_a_chunk(by_text, monkeypatch):
+    monkeypatch.setattr(predictor, "CHUNK", 3)
+    read = []
+
+    def endless():
+        for i in itertools.count():
+            read.append(i)
+            yield f"this book is number {i}"
+
+    answers = by_text.stream(endless())
+    first = [next(answers) for _ in range(4)]
+    assert len(read) == 6
+    assert [answer["score"] for answer in first] == pytest.approx(
+        [by_text(f"this book is number {i}")["score"] for i in range(4)], abs=1e-6
+    )
 
 
 def test_probabilities_are_the_softmax_of_the_model(by_text):

@@ -107,7 +107,7 @@ def browser():
     ):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.implicitly_wait(60)  # seconds that an element may take to appear
+    driver.implicitly_wait(120)  # seconds that an element may take to appear
     yield driver
     driver.quit()
 
@@ -119,7 +119,7 @@ def ask(browser, address, field, text):
     browser.find_element("css selector", "#answer").click()
 
 
-def wait_for(read, seconds=60):
+def wait_for(read, seconds=120):
     """Read until there is something."""
     end = time.monotonic() + seconds
     while not (found := read()) and time.monotonic() < end:
