@@ -128,6 +128,7 @@ def test_the_package_refuses_what_the_page_says(both_crfs):
         theirs(emissions, torch.zeros(1, 4, dtype=torch.long), mask=torch.tensor([[False, True, True, True]]))
 
 
+@pytest.mark.filterwarnings("ignore:where received a uint8")
 def test_half_precision_changes_the_likelihood_of_the_package_by_thousands():
     torch.manual_seed(0)
     emissions, tags = 3 * torch.randn(32, 256, 31), torch.randint(31, (32, 256))
