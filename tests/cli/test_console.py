@@ -162,7 +162,7 @@ def test_env_names_what_an_extra_lacks(monkeypatch):
 
 def test_env_says_so_where_the_package_is_not_installed(monkeypatch):
     monkeypatch.setattr(env, "_requirements", list)
-    assert dict(env.list_extras()) == {"extras": env.NOT_AN_EXTRA}
+    assert dict(env.list_extras()) == {"extras": env.NOT_INSTALLED}
 
 
 def test_env_takes_no_words(capsys):

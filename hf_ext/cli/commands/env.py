@@ -17,7 +17,7 @@ PACKAGES = (
     *("numpy", "pandas", "pyarrow", "scikit-learn", "pytorch-crf", "evaluate"),
 )
 ABSENT = "not installed"
-NOT_AN_EXTRA = "extras are known once hf_ext itself is installed: pip install ."
+NOT_INSTALLED = "known once hf_ext itself is installed: pip install ."
 
 
 def main(argv: list[str]) -> None:
@@ -63,7 +63,7 @@ def list_extras() -> Iterator[tuple[str, str]]:
     for extra, packages in extras.items():
         yield f"extra {extra}", ", ".join(packages)
     if not extras:
-        yield "extras", NOT_AN_EXTRA
+        yield "extras", NOT_INSTALLED
 
 
 def _requirements() -> list[str]:
