@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any, NoReturn
 
 from hf_ext.errors import UserError
@@ -57,6 +58,16 @@ def loading_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "trust_remote_code": arguments.trust_remote_code,
         "revision": arguments.model_revision,
     }
+
+
+def leave_out_bars() -> None:
+    """Switch the bars of transformers and datasets off where nobody looks at them, as the scripts do."""
+    if not sys.stderr.isatty():
+        import datasets
+        import transformers
+
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
 
 
 def positive(text: str) -> int:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from hf_ext.errors import UserError
 from hf_ext.inference import viterbi
-from hf_ext.inference.command_line import CommandLine
+from hf_ext.inference.command_line import CommandLine, leave_out_bars
 from hf_ext.inference.predictor import Predictor
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sample_rows import Batch, sample_batches
@@ -180,10 +181,11 @@ def _export(graph: ExportedGraph, batch: Batch) -> Any:
     every = torch.export.Dim.DYNAMIC
     free = {"category_ids": 1, "numeric_values": 1}  # these have as many columns as the schema
     axes = tuple(dict.fromkeys(range(free.get(name, value.dim())), every) for name, value in batch.items())
-    noisy = logging.getLogger("torch.onnx._internal.exporter._registration")
-    noisy.setLevel(logging.ERROR)  # which speaks of torchvision
+    for noisy in ("onnx_ir", "onnxscript", "torch.onnx"):  # which speak of torchvision, and of each weight
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says to itself
             return torch.onnx.export(
                 graph,
                 tuple(batch.values()),
@@ -212,6 +214,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     check_packages()
     check_target(arguments.output)
+    leave_out_bars()
     predictor = Predictor.from_pretrained(
         arguments.model,
         device="cpu",

@@ -11,7 +11,7 @@ import logging
 from hf_ext.data.arguments import DataArguments, split_names
 from hf_ext.data.tagging.arguments import FORMATS, TaggingDataArguments
 from hf_ext.inference.answer_file import check_target
-from hf_ext.inference.command_line import CommandLine, loading_options
+from hf_ext.inference.command_line import CommandLine, leave_out_bars, loading_options
 from hf_ext.inference.file_prediction import FileOptions, check_source, predict_file
 from hf_ext.inference.predictor import Predictor
 
@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
         file_format=arguments.file_format,
         keep_columns=None if kept == "all" else tuple(split_names(kept)),
     )
+    leave_out_bars()
     loaded = Predictor.from_pretrained(arguments.model, **loading_options(arguments))
     rows = predict_file(loaded, arguments.file, arguments.output, options)
     logger.info("%d rows answered: %s", rows, arguments.output)

@@ -18,6 +18,7 @@ from hf_ext.data.features import FeatureEncoder, limit_length
 from hf_ext.data.rows import to_cell
 from hf_ext.errors import UserError, did_you_mean
 from hf_ext.evaluation.answers import Answers
+from hf_ext.evaluation.decision_rule import DecisionRule
 from hf_ext.evaluation.reports import describe_answers
 from hf_ext.inference.engine import Engine
 from hf_ext.models.positions import count_positions
@@ -91,7 +92,8 @@ class RowClassifier:
             return []
         outputs = self.engine.run(self.encode(rows), ClassificationCollator(self.tokenizer), _logits)
         logits = np.stack([row for (row,) in outputs])  # (N, L)
-        return describe_answers(Answers.from_logits(logits, self.schema.labels.problem_type), self.schema.labels)
+        rule = DecisionRule.from_config(self.engine.model.config)
+        return describe_answers(Answers.from_logits(logits, self.schema.labels.problem_type, rule), self.schema.labels)
 
     def encode(self, rows: Sequence[Cells]) -> list[dict[str, Any]]:
         """Turn rows into features, as ``FeatureEncoder`` makes them."""

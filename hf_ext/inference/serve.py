@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.errors import UserError
-from hf_ext.inference.command_line import CommandLine, loading_options, positive
+from hf_ext.inference.command_line import CommandLine, leave_out_bars, loading_options, positive
 from hf_ext.inference.page import build_page
 from hf_ext.inference.predictor import Predictor
 
@@ -79,6 +79,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--port", type=positive, help="Port; unset takes the first free one from 7860 on.")
     arguments = parser.parse_args(argv)
     check_packages()
+    leave_out_bars()
     predictor = Predictor.from_pretrained(arguments.model, **loading_options(arguments))
     name = Path(arguments.model).resolve().name if Path(arguments.model).exists() else arguments.model
     page, address = start_page(predictor, name, host=arguments.host, port=arguments.port)
