@@ -24,6 +24,7 @@ from hf_ext.training.batching.input_order import input_order, sort_by_length
 from hf_ext.training.batching.strategy import build_length_sampler, choose_length_strategy
 from hf_ext.training.batching.table_rows import hand_out_tables
 from hf_ext.training.callbacks import callbacks_from, watch_losses
+from hf_ext.training.checkpoints.ended_run import has_ended
 from hf_ext.training.checkpoints.interruption import stop_on_sigterm
 from hf_ext.training.checkpoints.keeper import CheckpointKeeper
 from hf_ext.training.checkpoints.loading import require_all_weights
@@ -133,11 +134,14 @@ class ExtTrainer(Trainer):
                 self.ema.stop()
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
-        """Begin or resume as Trainer does; of a stream, find the pass again that the checkpoint was in."""
+        """Begin or resume as Trainer does, but not behind the last step; of a stream, find its pass again."""
         begin = super()._init_training_state(*args, **kwargs)
         given = inspect.signature(Trainer._init_training_state).bind(self, *args, **kwargs).arguments
-        find_best_again(self.state, given["resume_from_checkpoint"])
-        epochs, batches = find_stream_position(self, given["resume_from_checkpoint"]) or begin
+        checkpoint = given["resume_from_checkpoint"]
+        find_best_again(self.state, checkpoint)
+        if checkpoint is not None and has_ended(self, checkpoint, given["max_steps"]):
+            return given["num_train_epochs"], 0
+        epochs, batches = find_stream_position(self, checkpoint) or begin
         return epochs, 0 if self.args.ignore_data_skip else batches
 
     def get_train_dataloader(self) -> DataLoader:

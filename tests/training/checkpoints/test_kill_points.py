@@ -25,6 +25,8 @@ FAST = [
     ("ema", "in the optimizer"),
     ("stopping", "after the state"),
     ("stream", "in the second epoch"),
+    ("plain", "after the last checkpoint"),
+    ("stopping", "in the final model"),
 ]
 
 TERMINATED = "SIGTERM"
