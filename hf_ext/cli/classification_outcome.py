@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 from transformers import Trainer
 
+from hf_ext.cli.choosing import fit_rule, labelled_targets, save_rule
 from hf_ext.cli.classifier_card import describe_classifier
 from hf_ext.cli.explaining import TaskFacts
 from hf_ext.cli.faults import blame_run
@@ -20,13 +21,16 @@ from hf_ext.cli.pictures import Pictures
 from hf_ext.data.checks.classification import inspect_classification
 from hf_ext.data.checks.report import DataReport
 from hf_ext.data.classification import ClassificationData
+from hf_ext.errors import UserError
 from hf_ext.evaluation.answers import Answers, answer_batch
 from hf_ext.evaluation.baseline import tfidf_baseline
 from hf_ext.evaluation.bootstrap import answer_interval
+from hf_ext.evaluation.decision_rule import CONFIG_KEY, DecisionRule, forget_rule
 from hf_ext.evaluation.label_reports import JudgedRows, write_label_reports
 from hf_ext.evaluation.reports import write_answers
 from hf_ext.evaluation.running_scores import RunningScores
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from hf_ext.training.arguments import WEIGHT_FILES
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,20 @@ class ClassificationOutcome(Outcome[ClassificationData]):
         super().__init__(args)
         self.judged: JudgedRows | None = None  # what the report is about
         self.judged_split = ""
+        self.choice: dict[str, float] = {}  # what fitting the probabilities gave
+
+    def train(self, trainer: Trainer, data: ClassificationData) -> None:
+        """Train as ever; what an earlier run has fitted to the answers of other weights is forgotten."""
+        forget_rule(_config(trainer))
+        super().train(trainer, data)
+
+    def evaluate(self, trainer: Trainer, data: ClassificationData) -> None:
+        """Fit temperature and thresholds where they are asked for, then evaluate by the rule of the model."""
+        if self.args.calibrate or self.args.tune_thresholds:
+            self._choose(trainer, data)
+        metric: Any = trainer.compute_metrics
+        metric.rule = DecisionRule.from_config(_config(trainer))
+        super().evaluate(trainer, data)
 
     def predict(self, trainer: Trainer, data: ClassificationData, features: Any) -> None:
         """Predict the test rows in input order, write them, and score those that have a label.
@@ -82,6 +100,27 @@ class ClassificationOutcome(Outcome[ClassificationData]):
             self.files |= {path.name: path for path in paths}
         if known:
             self._keep(data, "test", answers)
+
+    def _choose(self, trainer: Trainer, data: ClassificationData) -> None:
+        """Fit the rule on the validation rows that have a label, and save it with the model."""
+        rows: Any = trainer.eval_dataset
+        known, targets = labelled_targets(data.labels("validation"))
+        if not known:
+            raise UserError("no validation row has a label to fit probabilities on", fix="leave out the flag")
+        with blame_run(), ask_for_answers(trainer, data.schema.labels.problem_type, keep_logits=True):
+            batches: Any = trainer.predict(rows.remove_columns("labels"), metric_key_prefix="choose").predictions
+        logits = cast(Any, Answers.from_batches(batches).logits)[known]
+        rule, self.choice = fit_rule(logits, targets, data.schema.labels, self.args)
+        setattr(_config(trainer), CONFIG_KEY, rule.stored)
+        if not any(next(self.folder.glob(pattern), None) for pattern in WEIGHT_FILES):  # the model came from elsewhere
+            trainer.save_model(_internal_call=True)
+        elif trainer.is_world_process_zero():
+            save_rule(rule, self.folder)
+
+    def _figures(
+        self, trainer: Trainer, data: ClassificationData, split: str, metrics: dict[str, float]
+    ) -> dict[str, Any]:
+        return {f"eval_{name}": value for name, value in self.choice.items()} if split == "eval" else {}
 
     def _interval(self, scored: dict[str, float], answers: Any, targets: Any, problem_type: str) -> dict[str, float]:
         """Tell between which figures the main metric lies."""
@@ -157,8 +196,10 @@ class ClassificationOutcome(Outcome[ClassificationData]):
 def ask_for_answers(trainer: Trainer, problem_type: str, *, keep_logits: bool) -> Iterator[None]:
     """Have a prediction give a list of batches of what ``Answers`` takes, in place of logits."""
 
+    rule = DecisionRule.from_config(_config(trainer))
+
     def answer(logits: Any, labels: Any) -> dict[str, Tensor]:
-        return answer_batch(logits, problem_type, keep_logits=keep_logits)
+        return answer_batch(logits, problem_type, keep_logits=keep_logits, rule=rule)
 
     args = trainer.args
     before = trainer.preprocess_logits_for_metrics, args.eval_do_concat_batches
@@ -184,3 +225,7 @@ def score_answers(answers: Answers, rows: Sequence[int], targets: np.ndarray, pr
     running = RunningScores(problem_type, width)
     running.add(answers.decisions[rows], targets, scores=None if numbers is None else numbers[rows])
     return running.figures()
+
+
+def _config(trainer: Trainer) -> Any:
+    return trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False).config

@@ -66,6 +66,17 @@ def check_best_metric(args: ExtTrainingArguments, schema: TaggingSchema, argumen
     check_metric_name(args, [*known, *(JOINT_FIGURES if schema.sentence_labels else ())])
 
 
+def check_choosing(args: ExtTrainingArguments) -> None:
+    """Refuse what only a classifier can fit.
+
+    Raises:
+        UserError: If thresholds or a temperature are asked for.
+    """
+    for name in ("tune_thresholds", "calibrate"):
+        if getattr(args, name):
+            raise UserError(f"--{name} is for classifiers, not for taggers", fix="leave it out")
+
+
 def fit_characters(arguments: TaggerArguments, data: TaggingData) -> None:
     """Let the schema know the characters of the training words where a character encoder is asked for."""
     if arguments.character_encoder not in (None, "none") and "train" in data.splits:

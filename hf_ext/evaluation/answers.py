@@ -11,7 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from hf_ext.evaluation.decisions import MULTI_LABEL_THRESHOLD, decide, probabilities
+from hf_ext.evaluation.decision_rule import THRESHOLD, USUAL, DecisionRule
+from hf_ext.evaluation.decisions import decide, probabilities
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 
@@ -33,10 +34,10 @@ class Answers:
     logits: NDArray[Any] | None = None
 
     @classmethod
-    def from_logits(cls, logits: ArrayLike, problem_type: str) -> Answers:
-        """Read the answers off logits ``(N, L)``, with probabilities in double precision."""
-        chances = None if problem_type == REGRESSION else probabilities(logits, problem_type)
-        return cls(decide(logits, problem_type), chances)
+    def from_logits(cls, logits: ArrayLike, problem_type: str, rule: DecisionRule = USUAL) -> Answers:
+        """Read the answers off logits ``(N, L)`` by the rule of their model, with probabilities in double precision."""
+        chances = None if problem_type == REGRESSION else probabilities(logits, problem_type, rule.temperature)
+        return cls(decide(logits, problem_type, rule), chances)
 
     @classmethod
     def from_batches(cls, batches: Sequence[Mapping[str, NDArray[Any]]]) -> Answers:
@@ -48,13 +49,16 @@ class Answers:
         return len(self.decisions)
 
 
-def answer_batch(outputs: Any, problem_type: str, *, keep_logits: bool = False) -> dict[str, Tensor]:
+def answer_batch(
+    outputs: Any, problem_type: str, *, keep_logits: bool = False, rule: DecisionRule = USUAL
+) -> dict[str, Tensor]:
     """Read the answers for a batch off its logits, where they are, before they are gathered.
 
     Args:
         outputs: Logits ``(B, L)``, alone or first in a tuple.
         problem_type: One of transformers' three names.
         keep_logits: Whether the logits are needed beside them.
+        rule: That of the model.
 
     Returns:
         The arguments of ``Answers`` that the kind of task has. ``probabilities`` are float16, from 0.0001 on right to
@@ -65,11 +69,14 @@ def answer_batch(outputs: Any, problem_type: str, *, keep_logits: bool = False) 
     wide = logits if logits.device.type == "mps" else logits.double()
     if problem_type == REGRESSION:
         return {"decisions": logits.reshape(-1)}
+    wide = wide / rule.temperature
     chances = wide.sigmoid() if problem_type == MULTI_LABEL else wide.softmax(-1)
     answers = {"probabilities": chances.half()}
     if problem_type == SINGLE_LABEL:
-        answers["decisions"] = logits.argmax(-1)
+        reaches = chances[:, 1] >= rule.thresholds[0] if rule.thresholds else None
+        answers["decisions"] = logits.argmax(-1) if reaches is None else reaches.long()
         answers["score"] = chances.gather(-1, answers["decisions"][:, None]).squeeze(-1).float()
     else:
-        answers["decisions"] = (chances >= MULTI_LABEL_THRESHOLD).to(torch.int8)
+        thresholds = chances.new_tensor(rule.thresholds or (THRESHOLD,))  # (L,) or (1,)
+        answers["decisions"] = (chances >= thresholds).to(torch.int8)
     return answers | ({"logits": logits} if keep_logits else {})

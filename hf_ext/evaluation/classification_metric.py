@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import EvalPrediction
 
 from hf_ext.evaluation.answers import answer_batch
+from hf_ext.evaluation.decision_rule import USUAL
 from hf_ext.evaluation.decisions import decide, first_array
 from hf_ext.evaluation.ranking import Join
 from hf_ext.evaluation.running_scores import RunningScores, check_problem_type
@@ -35,6 +36,7 @@ class ClassificationMetric:
     Attributes:
         join_processes: Set by ``ExtTrainer`` where each process calls with its own rows; gives the rows that all of
             them have of an array. None where each process is called with all rows.
+        rule: How logits become answers; the usual one unless set.
 
     Raises:
         ValueError: If the problem type is unknown.
@@ -45,6 +47,7 @@ class ClassificationMetric:
     def __init__(self, problem_type: str, *, ranking: bool = True) -> None:
         check_problem_type(problem_type)
         self.problem_type, self.ranking = problem_type, ranking
+        self.rule = USUAL
         self.join_processes: Join | None = None
         self.reset()
 
@@ -66,7 +69,7 @@ class ClassificationMetric:
         logits, labels = first_array(prediction.predictions), first_array(prediction.label_ids)
         if self._scores is None:
             self._scores = RunningScores(self.problem_type, logits.shape[-1])
-        answers = decide(logits, self.problem_type)
+        answers = decide(logits, self.problem_type, self.rule)
         kept = answers if self.problem_type == REGRESSION else logits
         self._scores.add(answers, labels, scores=kept if self.ranking else None)
         if not compute_result:
@@ -85,6 +88,7 @@ class NamedMetric:
 
     Attributes:
         row_order: The number of each row as the rows come, where that is not the order of the split.
+        rule: How logits become answers; the usual one unless set.
     """
 
     takes_batches = True
@@ -92,6 +96,7 @@ class NamedMetric:
     def __init__(self, metric: Any, problem_type: str) -> None:
         check_problem_type(problem_type)
         self.metric, self.problem_type = metric, problem_type
+        self.rule = USUAL
         self.row_order: NDArray[np.int64] | None = None
         self.reset()
 
@@ -102,12 +107,12 @@ class NamedMetric:
 
     def shrink(self, outputs: Any, labels: Any = None) -> Tensor:
         """Give the answers of a batch, which is all that needs to be gathered of its logits."""
-        return answer_batch(outputs, self.problem_type)["decisions"]
+        return answer_batch(outputs, self.problem_type, rule=self.rule)["decisions"]
 
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Keep the answers of a batch; give the figures if it was the last one."""
         given = first_array(prediction.predictions)
-        self._answers.append(given if given.dtype.kind in "iu" else decide(given, self.problem_type))
+        self._answers.append(given if given.dtype.kind in "iu" else decide(given, self.problem_type, self.rule))
         self._labels.append(first_array(prediction.label_ids))
         if not compute_result:
             return {}

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from hf_ext.evaluation.decision_rule import THRESHOLD, USUAL, DecisionRule
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION
 
-MULTI_LABEL_THRESHOLD = 0.5
+MULTI_LABEL_THRESHOLD = THRESHOLD
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
@@ -27,18 +28,22 @@ def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
     return np.where(scores >= 0, 1.0, powers) / (1.0 + powers)
 
 
-def probabilities(logits: ArrayLike, problem_type: str) -> NDArray[np.float64]:
+def probabilities(logits: ArrayLike, problem_type: str, temperature: float = 1.0) -> NDArray[np.float64]:
     """Turn logits ``(N, L)`` into label probabilities ``(N, L)``: they sum to 1 a row, unless labels are many."""
-    return sigmoid(logits) if problem_type == MULTI_LABEL else softmax(logits)
+    scores = np.asarray(logits, dtype=np.float64) / temperature
+    return sigmoid(scores) if problem_type == MULTI_LABEL else softmax(scores)
 
 
-def decide(logits: ArrayLike, problem_type: str) -> NDArray[Any]:
+def decide(logits: ArrayLike, problem_type: str, rule: DecisionRule = USUAL) -> NDArray[Any]:
     """Turn logits ``(N, L)`` into answers: indices ``(N,)``, 0/1 rows ``(N, L)``, or numbers ``(N,)``."""
     scores = np.asarray(logits)
     if problem_type == REGRESSION:
         return scores.reshape(-1)
     if problem_type == MULTI_LABEL:
-        return (sigmoid(scores) >= MULTI_LABEL_THRESHOLD).astype(np.int64)
+        chances = probabilities(scores, problem_type, rule.temperature)
+        return (chances >= (rule.thresholds or MULTI_LABEL_THRESHOLD)).astype(np.int64)
+    if rule.thresholds:
+        return (probabilities(scores, problem_type, rule.temperature)[:, 1] >= rule.thresholds[0]).astype(np.int64)
     return scores.argmax(axis=-1)
 
 

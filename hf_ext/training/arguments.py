@@ -116,6 +116,9 @@ class ExtTrainingArguments(
             )
         if self.eval_all_checkpoints and not self.do_eval and self.eval_strategy == IntervalStrategy.NO:
             raise ValueError("--eval_all_checkpoints needs --do_eval.")
+        for name in ("tune_thresholds", "calibrate"):
+            if getattr(self, name) and not self.do_eval:
+                raise ValueError(f"--{name} looks at the validation rows: add --do_eval.")
 
     def _check_numbers(self) -> None:
         """Refuse nan and inf, which a command line takes for numbers, and what torch would take without a word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hf_ext.cli.choosing import check_choosing
 from hf_ext.cli.classification_outcome import ClassificationOutcome
 from hf_ext.cli.classifier_building import (
     check_best_metric,
@@ -44,6 +45,7 @@ def main(argv: list[str]) -> dict:
         data_args, saved=saved, needs=outcome.needs, cache_dir=model_args.cache_dir, token=model_args.token
     )
     check_best_metric(args, data.schema.labels, data_args)
+    check_choosing(args, data.schema.labels, model_args.model_name_or_path)
 
     # 4. Tokenizer: the model's own, or one built from the training text
     tokenizer = load_text_tokenizer(model_args, data)

@@ -10,6 +10,7 @@ from hf_ext.cli.running import start_session
 from hf_ext.cli.tagger_building import (
     build_tagger,
     check_best_metric,
+    check_choosing,
     choose_crf_rate,
     fit_characters,
     load_saved_schema,
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> dict:
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = TAGGING.parse(argv)
     check_output_dir(args)
+    check_choosing(args)
     settle_padding(args, data_args)
 
     # 2. Logging and seeds
