@@ -75,6 +75,7 @@ def test_a_saved_model_answers_by_its_rule_everywhere(trained):
     ("flags", "words"),
     [
         (("--tune_thresholds", "f1", "--do_train"), "looks at the validation rows: add --do_eval"),
+        (("--tune_thresholds", "f1", "--do_train", "--do_eval"), "here are 3, of which one holds"),
         (("--calibrate", "temperature", "--do_train", "--do_eval", "--task", "regression"), "has no probability"),
     ],
 )

@@ -373,6 +373,7 @@ def test_the_official_command_of_earlier_years_works(tmp_path, tiny_bert):
         (["--crf_learning_rate", "0.1", "--decoder", "softmax"], "has no CRF"),
         (["--label_all_tokens"], "--label_all_tokens is for stock heads"),
         (["--multitask_alpha", "0.5"], "needs a model with two heads"),
+        (["--calibrate", "temperature"], "is for classifiers, not for taggers"),
         (["--model_type", "bert_crf"], "needs --model_name_or_path"),
     ],
 )
