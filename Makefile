@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -9,7 +10,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-ner demo-pretrain test stress bench lint check docs format clean
+.PHONY: help install install-dev demo demo-ner demo-pretrain test test-oldest stress bench lint check docs format clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,17 @@ demo-pretrain: install ## Pretrain a small model from scratch on real Chinese re
 test: install-dev ## Run the tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
+$(OLDEST)/installed: setup.cfg constraints-oldest.txt
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt torch
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+		-e . hypothesis peft pytest pytest-xdist
+	@touch $@
+
+test-oldest: $(OLDEST)/installed ## The quick tests of models, data and training with the oldest supported versions
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto --dist loadfile \
+		-m "not slow and not stress" tests/models tests/data tests/training
+
 stress: install-dev ## Kill points, damage, several processes, thousands of broken files; prints how many
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "stress or promise"
 
@@ -63,4 +75,4 @@ format: install-dev ## Put the code into the house style
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -147,7 +147,7 @@ def test_neither_ids_nor_vectors_is_refused(encoder):
 def test_activation_checkpointing_gives_the_same_gradients():
     plain = make(rnn="lstm").train()
     saving = copy.deepcopy(plain)
-    saving.activation_checkpointing_enable()
+    saving.gradient_checkpointing_enable()
     assert saving.gradient_checkpointing
     for encoder in (plain, saving):
         encoder(*batch(TEXTS)).last_hidden_state.square().sum().backward()

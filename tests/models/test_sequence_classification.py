@@ -191,7 +191,7 @@ def test_activation_checkpointing_leaves_the_gradient_alone(encoder):
             module.p = 0.0
     inputs = batch(columns=COLUMNS)
     plain = gradients(model, inputs, labels=LABELS)
-    model.activation_checkpointing_enable()
+    model.gradient_checkpointing_enable()
     assert model.is_activation_checkpointing
     checkpointed = gradients(model, inputs, labels=LABELS)
     assert plain.keys() == checkpointed.keys()
@@ -202,7 +202,7 @@ def test_activation_checkpointing_leaves_the_gradient_alone(encoder):
 @pytest.mark.parametrize("family", ["xlnet", "albert"])
 def test_activation_checkpointing_is_refused_where_transformers_has_none(family):
     with pytest.raises(ValueError, match="does not support activation checkpointing"):
-        build(encoder_config(family)).activation_checkpointing_enable()
+        build(encoder_config(family)).gradient_checkpointing_enable()
 
 
 @pytest.mark.slow
