@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "evaluation": ("--repetitions", "1"),
     "preprocessing": ("--rows", "2000", "--repetitions", "2"),
     "collation": ("--repetitions", "7"),
+    "loading": ("--rows", "500", "--steps", "15", "--repetitions", "1"),
     "pretraining": ("--repetitions", "2"),
     "padding": ("--repetitions", "2"),
     "adversarial": ("--small", "--repetitions", "5"),
