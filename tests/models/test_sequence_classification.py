@@ -192,7 +192,7 @@ def test_activation_checkpointing_leaves_the_gradient_alone(encoder):
     inputs = batch(columns=COLUMNS)
     plain = gradients(model, inputs, labels=LABELS)
     model.gradient_checkpointing_enable()
-    assert model.is_activation_checkpointing
+    assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     checkpointed = gradients(model, inputs, labels=LABELS)
     assert plain.keys() == checkpointed.keys()
     for name, gradient in plain.items():
@@ -201,7 +201,7 @@ def test_activation_checkpointing_leaves_the_gradient_alone(encoder):
 
 @pytest.mark.parametrize("family", ["xlnet", "albert"])
 def test_activation_checkpointing_is_refused_where_transformers_has_none(family):
-    with pytest.raises(ValueError, match="does not support activation checkpointing"):
+    with pytest.raises(ValueError, match="does not support (activation|gradient) checkpointing"):
         build(encoder_config(family)).gradient_checkpointing_enable()
 
 
