@@ -201,7 +201,7 @@ def test_activation_checkpointing_leaves_the_gradient_alone(encoder):
 
 @pytest.mark.parametrize("family", ["xlnet", "albert"])
 def test_activation_checkpointing_is_refused_where_transformers_has_none(family):
-    with pytest.raises(ValueError, match="does not support (activation|gradient) checkpointing"):
+    with pytest.raises(ValueError, match=r"does not support (activation|gradient) checkpointing"):
         build(encoder_config(family)).gradient_checkpointing_enable()
 
 
