@@ -20,6 +20,7 @@ from hf_ext.errors import UserError
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
 PARQUET_BATCH = 1000  # rows
+DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)  # the last for names of columns that are no UTF-8
 
 
 def read_rows(path: str | Path, arguments: DataArguments, *, label_column: str | None = None) -> Table:
@@ -115,7 +116,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED as error:
         raise no_parquet(path, error) from None
 
 
@@ -127,7 +128,7 @@ def parquet_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """
     try:
         yield from open_parquet(path).iter_batches(batch_size=PARQUET_BATCH, columns=columns)
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED as error:
         raise no_parquet(path, error) from None
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import datetime
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from table_files import cells, fails, write, write_jsonl
 
@@ -120,3 +122,11 @@ def test_folder_without_files_and_missing_folder(tmp_path):
         find_split_files(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         find_split_files(tmp_path / "absent")
+
+
+def test_a_parquet_file_whose_column_names_are_damaged(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"sentence": ["fine"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"sentence", b"\xecentence"))
+    with pytest.raises(UserError, match=r"a\.parquet: not a parquet file \(.*decode"):
+        read_rows(path, DataArguments())
