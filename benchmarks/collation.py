@@ -15,14 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
 import torch
 from interleave import interleave, report, write_json
 from padding import LONGEST, TEXTS, VOCABULARY, draw_lengths
-from tables import Table, print_tables
+from tables import Table, place_side_by_side, print_tables
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from hf_ext.data.collators import ClassificationCollator
@@ -110,20 +109,15 @@ def measure(kind: str, folder: Path, *, batches: int, repetitions: int) -> dict[
 
 def make_tables(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:
     """Lay out milliseconds and speed by arm."""
-    rows: list[list[Any]] = [
-        [
-            arm,
-            *(
-                cell
-                for table in results.values()
-                for cell in (table[arm]["median_s"] * 1e3, table[arm]["times_the_speed"])
-            ),
-        ]
-        for arm in next(iter(results.values()))
-    ]
-    columns = [column for kind in results for column in (f"{kind}: ms a batch", "times the speed")]
+    columns, rows = place_side_by_side(
+        results,
+        {
+            "ms a batch": lambda found: found["median_s"] * 1e3,
+            "times the speed": lambda found: found["times_the_speed"],
+        },
+    )
     asked = f"asked of {OURS}: {ASKED_RATIO} times the speed, at most {ASKED_MS:.0f} ms"
-    return [Table(f"Batches of {BATCH} rows ({asked})", ["arm", *columns], rows)]
+    return [Table(f"Batches of {BATCH} rows ({asked})", columns, rows)]
 
 
 def main() -> None:

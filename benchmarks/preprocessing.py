@@ -30,7 +30,7 @@ import numpy as np
 from interleave import interleave, ratios, report, write_json
 from padding import LONGEST, TEXTS, draw_lengths
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from tables import Table, print_tables
+from tables import Table, place_side_by_side, print_tables
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -166,22 +166,17 @@ def measure(kind: str, *, number: int, fixed: int, repetitions: int) -> dict[str
 
 def make_tables(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:
     """Lay out rows a second and ratios by arm, and the stream against the rows in memory."""
-    rows: list[list[Any]] = [
-        [
-            arm,
-            *(
-                cell
-                for table in results.values()
-                for cell in (round(table[arm]["rows_a_second"]), table[arm]["faster"])
-            ),
-        ]
-        for arm in next(iter(results.values()))
-    ]
-    columns = [column for kind in results for column in (f"{kind}: rows a second", f"times {PER_ROW}")]
+    columns, rows = place_side_by_side(
+        results,
+        {
+            "rows a second": lambda found: round(found["rows_a_second"]),
+            f"times {PER_ROW}": lambda found: found["faster"],
+        },
+    )
     against = [[kind, table[STREAMED]["to_file"], table[STREAMED]["to_ours"]] for kind, table in results.items()]
     heads = ["texts", f"over {FROM_FILE} (asked: {ASKED_OF_STREAM})", f"over {OURS}, which reads no file"]
     return [
-        Table(f"Rows as features (asked of {OURS}: {ASKED_OF_OURS} times {PER_ROW})", ["arm", *columns], rows),
+        Table(f"Rows as features (asked of {OURS}: {ASKED_OF_OURS} times {PER_ROW})", columns, rows),
         Table("Speed of an epoch of the stream", heads, against),
     ]
 

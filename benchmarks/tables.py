@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,27 @@ class Table:
             raise ValueError(f"{self.title}: {len(self.columns)} columns, but a row of {len(wrong)}: {wrong}.")
         lines = [_line(self.columns), "|---" * len(self.columns) + "|", *map(_line, self.rows)]
         return "\n".join([f"{self.title}:", "", *lines, ""])
+
+
+def place_side_by_side(
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]], figures: Mapping[str, Callable[[Mapping[str, Any]], Cell]]
+) -> tuple[list[str], list[list[Cell]]]:
+    """Lay out the same arms measured on several kinds of data, a row an arm.
+
+    Args:
+        results: Kind to arm to what was found; every kind has the same arms.
+        figures: Heading to what stands under it.
+
+    Returns:
+        Columns, of which only the first of a kind names it, and rows.
+    """
+    first = next(iter(figures))
+    columns = [f"{kind}: {name}" if name == first else name for kind in results for name in figures]
+    rows: list[list[Cell]] = [
+        [arm, *(read(found[arm]) for found in results.values() for read in figures.values())]
+        for arm in next(iter(results.values()))
+    ]
+    return ["arm", *columns], rows
 
 
 def print_tables(tables: Iterable[Table]) -> None:

@@ -1,6 +1,6 @@
 """What each command takes: its flags, their defaults and its help; read without torch.
 
-The stories that these lines start are in ``hf_ext/cli/commands``.
+The steps behind each command are in ``hf_ext/cli/commands``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CommandLine:
 
     Attributes:
         name: What stands behind ``hf-ext``.
-        story: A sentence on what the command does, and examples in indented lines, as the help shows them.
+        description: A sentence on what the command does, and examples in indented lines, as the help shows them.
         types: Argument dataclasses, without that of training.
         trains: Whether the command also takes ``ExtTrainingArguments``.
         defaults: Values that stand in for the dataclasses' own.
@@ -37,7 +37,7 @@ class CommandLine:
     """
 
     name: str
-    story: str
+    description: str
     types: tuple[type, ...]
     trains: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class CommandLine:
         """Answer ``--help`` and mistakes in ``sys.argv``, and leave; else do nothing. Loads no torch."""
         check_command_line(
             self.types,
-            self.story_for(Path(sys.argv[0]).name),
+            self.description_for(Path(sys.argv[0]).name),
             trains=self.trains,
             defaults=self.defaults,
             scratch_defaults=self.scratch_defaults,
@@ -66,11 +66,13 @@ class CommandLine:
             types = (*types, ExtTrainingArguments)
         return parse_arguments(types, argv, defaults=self.defaults, scratch_defaults=self.scratch_defaults)
 
-    def story_for(self, program: str) -> str:
-        """Give the story with the examples of a script at the top of a checkout, if that is the program."""
+    def description_for(self, program: str) -> str:
+        """Give the description, with examples that call the script at the top of a checkout, if that is the program."""
         if not program.endswith(".py"):
-            return self.story
-        return self.story.replace(f"-m hf_ext {self.name}", program).replace(f"hf-ext {self.name}", f"python {program}")
+            return self.description
+        return self.description.replace(f"-m hf_ext {self.name}", program).replace(
+            f"hf-ext {self.name}", f"python {program}"
+        )
 
 
 CLASSIFICATION = CommandLine(

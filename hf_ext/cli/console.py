@@ -90,24 +90,24 @@ def _refuse_unknown(words: Sequence[str]) -> None:
         raise UserError(what, where="command line", fix=did_you_mean(words[0], COMMANDS))
 
 
-STORIES = "hf_ext.cli.commands"
+ROOM = "hf_ext.cli.commands"
 
 COMMANDS = {
     "train-classification": Command(
         "train a classifier or regressor of texts, pairs, rows with columns",
-        f"{STORIES}.train_classification",
+        f"{ROOM}.train_classification",
         "CLASSIFICATION",
     ),
-    "train-ner": Command("train a tagger of words: names, slots, parts of speech", f"{STORIES}.train_ner", "TAGGING"),
+    "train-ner": Command("train a tagger of words: names, slots, parts of speech", f"{ROOM}.train_ner", "TAGGING"),
     "pretrain": Command(
-        "pretrain an encoder on plain text, further or from scratch", f"{STORIES}.pretrain", "PRETRAINING"
+        "pretrain an encoder on plain text, further or from scratch", f"{ROOM}.pretrain", "PRETRAINING"
     ),
     "train-tokenizer": Command(
-        "train a tokenizer on text, or teach an old one new words", f"{STORIES}.train_tokenizer", "TOKENIZER"
+        "train a tokenizer on text, or teach an old one new words", f"{ROOM}.train_tokenizer", "TOKENIZER"
     ),
     "check": Command("say what is wrong with the data of a run, without the run", "hf_ext.cli.checking"),
     "predict": Command("answer the rows of a file by a saved model", "hf_ext.inference.predict_command"),
     "export": Command("write a saved model as ONNX, compared with the original", "hf_ext.inference.export"),
     "serve": Command("try a saved model on a web page of this machine", "hf_ext.inference.serve"),
-    "env": Command("show versions, devices and extras, for a report of a mistake", f"{STORIES}.env"),
+    "env": Command("show versions, devices and extras, for a report of a mistake", f"{ROOM}.env"),
 }

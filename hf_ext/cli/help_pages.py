@@ -42,16 +42,16 @@ class HelpPage:
 
     Args:
         types: Its argument dataclasses; one that reads data comes first in the help, training last.
-        story: The script's docstring: a sentence, and commands in indented lines.
+        description: The script's docstring: a sentence, and commands in indented lines.
         defaults: Values that stand in for the dataclasses' own.
         scratch_defaults: More of them for runs that name no pretrained model.
     """
 
     def __init__(
-        self, types: Sequence[type], story: str, defaults: Mapping[str, Any], scratch_defaults: Mapping[str, Any]
+        self, types: Sequence[type], description: str, defaults: Mapping[str, Any], scratch_defaults: Mapping[str, Any]
     ) -> None:
         self.types = sorted(types, key=lambda kind: "train_file" not in kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        self.story = story
+        self.description = description
         self.defaults = defaults
         self.scratch_defaults = scratch_defaults
 
@@ -64,7 +64,7 @@ class HelpPage:
             everything: Whether the arguments that few runs need are shown too, and help texts in full.
         """
         width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
-        lines = self.story.strip().splitlines()
+        lines = self.description.strip().splitlines()
         chapters = [USAGE.format(program=program), *map(textwrap.TextWrapper(width).fill, lines[:1])]
         for title, names in self._chapters(actions, everything=everything):
             entries = [self._entry(actions[name], width, everything=everything) for name in names if name in actions]

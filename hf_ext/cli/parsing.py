@@ -34,7 +34,7 @@ class ScriptArgumentParser(HfArgumentParser):
 
     Args:
         types: Argument dataclasses, as for ``HfArgumentParser``.
-        story: The script's docstring, whose first line and examples the help shows.
+        description: The script's docstring, whose first line and examples the help shows.
         defaults: Values that stand in for the dataclasses' own.
         scratch_defaults: More of them for runs that name no pretrained model.
     """
@@ -45,13 +45,13 @@ class ScriptArgumentParser(HfArgumentParser):
         self,
         types: Sequence[type],
         *,
-        story: str | None = None,
+        description: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         scratch_defaults: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(list(types), allow_abbrev=True, add_help=False)  # type: ignore[arg-type]
         self.defaults, self.scratch_defaults = dict(defaults or {}), dict(scratch_defaults or {})
-        self.page = HelpPage(types, story or "", self.defaults, self.scratch_defaults)
+        self.page = HelpPage(types, description or "", self.defaults, self.scratch_defaults)
         self.add_argument("-h", "--help", action="help", help="Show the flags that most runs need, in short.")
         self.add_argument(
             *("--help_all", "--help-all"),

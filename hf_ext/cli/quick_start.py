@@ -29,7 +29,7 @@ FILE_FLAGS = {
 
 def check_command_line(
     types: Sequence[type],
-    story: str | None,
+    description: str | None,
     *,
     trains: bool = True,
     defaults: Mapping[str, Any] | None = None,
@@ -43,7 +43,7 @@ def check_command_line(
 
     Args:
         types: The script's argument dataclasses, without that of training.
-        story: The script's docstring.
+        description: The script's docstring.
         trains: Whether the script also takes ``ExtTrainingArguments``.
         defaults: As for ``parse_arguments``.
         scratch_defaults: As for ``parse_arguments``.
@@ -53,7 +53,10 @@ def check_command_line(
     if trains and outline is None:
         return  # another transformers than we know: main() imports it and answers then
     parser = ScriptArgumentParser(
-        [*types, outline] if outline else types, story=story, defaults=defaults, scratch_defaults=scratch_defaults
+        [*types, outline] if outline else types,
+        description=description,
+        defaults=defaults,
+        scratch_defaults=scratch_defaults,
     )
     run_script(lambda words: _check(parser, words), argv)
 

@@ -25,7 +25,7 @@ def run_script(main: Callable[[list[str]], Any], argv: Sequence[str] | None = No
     process speaks about a mistake that every process makes.
 
     Args:
-        main: The script's story; takes the words of the command line.
+        main: The steps of a script; takes the words of the command line.
         argv: These words; ``sys.argv[1:]`` when unset.
     """
     words, debug = _take_debug_switch(list(sys.argv[1:] if argv is None else argv))

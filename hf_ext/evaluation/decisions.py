@@ -11,8 +11,6 @@ from torch import Tensor
 from hf_ext.evaluation.decision_rule import THRESHOLD, USUAL, DecisionRule
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION
 
-MULTI_LABEL_THRESHOLD = THRESHOLD
-
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """Turn logits into probabilities over the last axis, without overflow for large logits."""
@@ -41,7 +39,7 @@ def decide(logits: ArrayLike, problem_type: str, rule: DecisionRule = USUAL) -> 
         return scores.reshape(-1)
     if problem_type == MULTI_LABEL:
         chances = probabilities(scores, problem_type, rule.temperature)
-        return (chances >= (rule.thresholds or MULTI_LABEL_THRESHOLD)).astype(np.int64)
+        return (chances >= (rule.thresholds or THRESHOLD)).astype(np.int64)
     if rule.thresholds:
         return (probabilities(scores, problem_type, rule.temperature)[:, 1] >= rule.thresholds[0]).astype(np.int64)
     return scores.argmax(axis=-1)

@@ -31,7 +31,7 @@ def parser_of(script):
     line = SCRIPTS[script]
     return ScriptArgumentParser(
         (*line.types, outline_training_arguments()) if line.trains else line.types,
-        story=line.story_for(f"{script}.py"),
+        description=line.description_for(f"{script}.py"),
         defaults=line.defaults,
         scratch_defaults=line.scratch_defaults,
     )
@@ -112,7 +112,7 @@ def test_each_script_shows_two_commands_at_least(script):
 
 @pytest.mark.parametrize("line", SCRIPTS.values(), ids=lambda line: line.name)
 def test_the_console_command_shows_the_same_examples_under_its_own_name(line):
-    assert f"hf-ext {line.name} " in line.story_for(f"hf-ext {line.name}")
-    shown = line.story_for("run.py")
+    assert f"hf-ext {line.name} " in line.description_for(f"hf-ext {line.name}")
+    shown = line.description_for("run.py")
     assert "hf" not in re.findall(r"^    (\w+)", shown, re.MULTILINE)
     assert "hf_ext" not in shown

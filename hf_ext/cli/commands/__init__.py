@@ -1,1 +1,1 @@
-"""The stories: one file for each command, from its flags to what it leaves; they import torch."""
+"""The steps of the commands, a file each, from its flags to what it leaves; they import torch."""

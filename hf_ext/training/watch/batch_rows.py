@@ -1,4 +1,4 @@
-"""The rows of a collated batch: how many there are, how many are new, and some of them as a batch of its own."""
+"""The rows of a collated batch: how many there are, how many are new, whose they are; some as a batch of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
 
@@ -33,6 +34,11 @@ def count_new_rows(accelerator: Accelerator, rows: int) -> int | None:
     if processes == 1 or not state.end_of_dataloader or state.remainder <= 0 or state.remainder >= rows * processes:
         return None
     return min(max(state.remainder - accelerator.process_index * rows, 0), rows)
+
+
+def shares_rows(trainer: Trainer) -> bool:
+    """Tell whether several processes work on the same rows (tensor, context or sequence parallel)."""
+    return trainer.get_tp_size() * trainer.get_cp_size() * trainer.get_sp_size() > 1
 
 
 def has_labels(batch: Mapping[str, Any]) -> bool:

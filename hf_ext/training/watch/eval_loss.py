@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from hf_ext.models.schema import IGNORED_LABEL
-from hf_ext.training.watch.batch_rows import count_new_rows, count_rows, take_rows
+from hf_ext.training.watch.batch_rows import count_new_rows, count_rows, shares_rows, take_rows
 from hf_ext.training.watch.item_count import count_items
 from hf_ext.training.watch.named_losses import NamedLosses
 
@@ -53,7 +53,7 @@ class ExactLoss:
         device, across = args.device, args.average_tokens_across_devices
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(1 + len(self.named.labels), 2, dtype=dtype, device=device)
-        self.is_measuring = not self._shares_rows()
+        self.is_measuring = not shares_rows(self.trainer)
         if self.is_measuring:
             args.average_tokens_across_devices = False  # else a loss is multiplied by the number of processes
         try:
@@ -86,7 +86,7 @@ class ExactLoss:
     def write_into(self, metrics: dict[str, float] | None, prefix: str) -> None:
         """Replace Trainer's loss in the metrics, where it has one."""
         name = f"{prefix}_loss"
-        if metrics is None or name not in metrics or self._shares_rows():
+        if metrics is None or name not in metrics or shares_rows(self.trainer):
             return
         sums = self.trainer.accelerator.reduce(self._sums, "sum").tolist()
         means = [total / items if items else float("nan") for total, items in sums]
@@ -119,8 +119,3 @@ class ExactLoss:
         if counted is None:
             counted = count_items(trainer, inputs)
         return torch.as_tensor(counted, dtype=like.dtype, device=like.device)
-
-    def _shares_rows(self) -> bool:
-        """Whether several processes work on the same rows (tensor, context or sequence parallel)."""
-        trainer = self.trainer
-        return trainer.get_tp_size() * trainer.get_cp_size() * trainer.get_sp_size() > 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import EvalPrediction, Trainer
 
-from hf_ext.training.watch.batch_rows import count_new_rows
+from hf_ext.training.watch.batch_rows import count_new_rows, shares_rows
 
 
 @contextmanager
@@ -48,7 +48,8 @@ def metric_by_batches(trainer: Trainer, description: str) -> Iterator[None]:
         args.eval_do_concat_batches = False
     if ours and evaluates and hasattr(metric, "shrink"):
         trainer.preprocess_logits_for_metrics = preprocess or metric.shrink
-    splits = ours and evaluates and hasattr(metric, "join_processes") and _has_rows_of_its_own(trainer)
+    apart = trainer.accelerator.num_processes > 1 and not shares_rows(trainer)  # each process has rows of its own
+    splits = ours and evaluates and apart and hasattr(metric, "join_processes")
     if splits:
         metric.join_processes = partial(join_arrays, trainer.accelerator)
         trainer.compute_metrics = _give_new_rows(trainer.accelerator, metric)
@@ -78,12 +79,6 @@ def join_arrays(accelerator: Accelerator, values: NDArray[Any]) -> NDArray[Any]:
     filled[: len(own)] = own
     blocks = accelerator.gather(filled).cpu().numpy().reshape(len(sizes), max(sizes), *own.shape[1:])
     return np.concatenate([block[:size] for block, size in zip(blocks, sizes, strict=True)])
-
-
-def _has_rows_of_its_own(trainer: Any) -> bool:
-    """Whether there are several processes and each works on other rows (not tensor, context or sequence parallel)."""
-    sharing = trainer.get_tp_size() * trainer.get_cp_size() * trainer.get_sp_size()
-    return trainer.accelerator.num_processes > 1 and sharing == 1
 
 
 def _give_new_rows(accelerator: Accelerator, metric: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from checkpoint_runs import STEPS, build_trainer, same_weights, train
+from transformers import TrainerCallback
 
 LINE = f"The run had ended at step {STEPS}; nothing is left to train."
 
@@ -34,3 +35,26 @@ def test_an_early_stop_is_an_end(tmp_path):
     stopped = train(tmp_path / "run", "stopping", **soon)
     resumed = train(tmp_path / "run", "stopping", resume="last", **soon)
     assert resumed.state.global_step == stopped.state.global_step < STEPS
+
+
+class StopAtThree(TrainerCallback):
+    """As a time limit stops a run."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Ask for the end behind step 3."""
+        control.should_training_stop = control.should_training_stop or state.global_step == 3
+
+
+def test_a_stop_by_another_callback_is_none(tmp_path, caplog):
+    train(tmp_path / "run", callbacks=[StopAtThree()], save_strategy="steps", save_steps=1)
+    resumed = train(tmp_path / "run", resume="last")
+    assert resumed.state.global_step == STEPS
+    assert LINE not in caplog.messages
+
+
+@pytest.mark.slow
+def test_more_patience_goes_on(tmp_path):
+    soon = {"early_stopping_patience": 1, "early_stopping_threshold": 10.0}
+    stopped = train(tmp_path / "run", "stopping", **soon)
+    resumed = train(tmp_path / "run", "stopping", resume="last", **soon | {"early_stopping_patience": 2})
+    assert resumed.state.global_step > stopped.state.global_step
