@@ -167,7 +167,7 @@ def _accuracy(decisions: np.ndarray, batches: Batches) -> Figures:
 
 TAGGER = Task(
     f"N sentences of {WORDS} words, {len(TAGS)} tags, {BATCH} a batch",
-    (4096, 8192, 16384),
+    (4096, 16384),
     make_tags,
     {
         "logits gathered": partial(gather_tags, shrink=lambda logits: logits),

@@ -107,8 +107,7 @@ TAGGING = CommandLine(
         --train_file train.txt --validation_file dev.txt --test_file test.txt --do_train --do_eval --do_predict
 """,
     (TaggerArguments, TaggingDataArguments),
-    # Scores are counted batch by batch: nothing is gathered, and memory does not grow with the sentences.
-    defaults={"output_dir": "outputs/ner", "batch_eval_metrics": True},
+    defaults={"output_dir": "outputs/ner"},
     scratch_defaults={
         "learning_rate": 2e-3,
         "per_device_train_batch_size": 16,

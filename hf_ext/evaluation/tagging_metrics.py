@@ -40,10 +40,11 @@ class _Rows(NamedTuple):
 
 
 class TaggingMetric:
-    """Strict entity scores over batches, for ``compute_metrics`` with ``batch_eval_metrics=True``.
+    """Strict entity scores over batches, for the ``compute_metrics`` of an ``ExtTrainer``.
 
-    Trainer's own way gathers the logits of the whole split (N, T, K), in quadratic time; here each batch is counted and
-    dropped. Rows that are windows of one sentence are put together first, so that an entity across the cut counts once.
+    Trainer's own way, which it takes unless ``batch_eval_metrics=True``, gathers the logits of the whole split
+    (N, T, K), in quadratic time; here each batch is counted and dropped. Rows that are windows of one sentence are put
+    together first, so that an entity across the cut counts once.
 
     A call takes an ``EvalPrediction`` of the next rows, in data-set order or in that of ``row_order``.
     ``predictions``: tags ``(B, T)`` or logits ``(B, T, K)``, alone or first in a tuple; with sentence labels the scores
