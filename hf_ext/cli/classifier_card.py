@@ -14,6 +14,7 @@ from hf_ext.cli.card_texts import (
 )
 from hf_ext.cli.explaining import TaskFacts, guess_language
 from hf_ext.data.classification import ClassificationData
+from hf_ext.evaluation.decision_rule import USUAL, DecisionRule
 from hf_ext.evaluation.label_reports import JudgedRows
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL, TaskSchema
 from hf_ext.report.model_card import CardTable
@@ -44,7 +45,8 @@ def describe_classifier(
     example = None if schema.text.pair_column or schema.columns or schema.text.columns_as_text else EXAMPLES[language]
     usage = ""
     if example is not None:
-        show = show_stock_pipeline if is_stock(model) else show_predictor
+        ruled = DecisionRule.from_config(model.config) != USUAL  # which transformers' own pipeline does not read
+        show = show_stock_pipeline if is_stock(model) and not ruled else show_predictor
         usage = show("text-classification", folder, example)
     return TaskFacts(
         purpose,

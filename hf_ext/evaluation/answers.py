@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from hf_ext.evaluation.decision_rule import THRESHOLD, USUAL, DecisionRule
-from hf_ext.evaluation.decisions import decide, probabilities
+from hf_ext.evaluation.decision_rule import USUAL, DecisionRule
+from hf_ext.evaluation.decisions import THRESHOLD, decide, probabilities
 from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 
@@ -37,7 +37,7 @@ class Answers:
     def from_logits(cls, logits: ArrayLike, problem_type: str, rule: DecisionRule = USUAL) -> Answers:
         """Read the answers off logits ``(N, L)`` by the rule of their model, with probabilities in double precision."""
         chances = None if problem_type == REGRESSION else probabilities(logits, problem_type, rule.temperature)
-        return cls(decide(logits, problem_type, rule), chances)
+        return cls(decide(logits, problem_type, **rule.stored), chances)
 
     @classmethod
     def from_batches(cls, batches: Sequence[Mapping[str, NDArray[Any]]]) -> Answers:

@@ -11,7 +11,7 @@ from transformers import EvalPrediction
 
 from hf_ext.evaluation.answers import answer_batch
 from hf_ext.evaluation.decision_rule import USUAL
-from hf_ext.evaluation.decisions import decide, first_array
+from hf_ext.evaluation.decisions import decide
 from hf_ext.evaluation.ranking import Join
 from hf_ext.evaluation.running_scores import RunningScores, check_problem_type
 from hf_ext.models.schema import REGRESSION
@@ -69,7 +69,7 @@ class ClassificationMetric:
         logits, labels = first_array(prediction.predictions), first_array(prediction.label_ids)
         if self._scores is None:
             self._scores = RunningScores(self.problem_type, logits.shape[-1])
-        answers = decide(logits, self.problem_type, self.rule)
+        answers = decide(logits, self.problem_type, **self.rule.stored)
         kept = answers if self.problem_type == REGRESSION else logits
         self._scores.add(answers, labels, scores=kept if self.ranking else None)
         if not compute_result:
@@ -112,7 +112,8 @@ class NamedMetric:
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Keep the answers of a batch; give the figures if it was the last one."""
         given = first_array(prediction.predictions)
-        self._answers.append(given if given.dtype.kind in "iu" else decide(given, self.problem_type, self.rule))
+        decided = given.dtype.kind in "iu"
+        self._answers.append(given if decided else decide(given, self.problem_type, **self.rule.stored))
         self._labels.append(first_array(prediction.label_ids))
         if not compute_result:
             return {}
@@ -122,3 +123,18 @@ class NamedMetric:
             answers, labels = answers[np.argsort(self.row_order)], labels[np.argsort(self.row_order)]
         result = self.metric.compute(predictions=answers, references=labels)
         return {name: float(value) if np.ndim(value) == 0 else value for name, value in (result or {}).items()}
+
+
+def first_array(outputs: Any) -> NDArray[Any]:
+    """Give the logits of what Trainer hands over: an array, a tuple that starts with it, or a list of batches.
+
+    Tensors become arrays; those of two bytes a number, some of which numpy does not know, float32 ones.
+    """
+    if isinstance(outputs, list):  # eval_do_concat_batches=False
+        return np.concatenate([first_array(batch) for batch in outputs])
+    first = outputs[0] if isinstance(outputs, tuple) else outputs
+    if isinstance(first, Tensor):
+        first = first.detach().cpu()
+        first = first.float() if first.is_floating_point() and first.itemsize < 4 else first
+        return first.numpy()
+    return np.asarray(first)

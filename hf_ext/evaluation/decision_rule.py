@@ -1,7 +1,6 @@
 """What a classifier's config says of its answers: the temperature of probabilities, and from where on a label holds.
 
-Both are numbers fitted on validation rows after training; the weights know nothing of them. transformers' own pipelines
-do not read them.
+Both are numbers fitted on validation rows after training; the weights know nothing of them.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-THRESHOLD = 0.5  # where nothing else is said
 CONFIG_KEY = "decision_rule"
 
 

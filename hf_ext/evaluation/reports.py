@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hf_ext.evaluation.answers import Answers
-from hf_ext.models.schema import MULTI_LABEL, REGRESSION, LabelSchema
+from hf_ext.evaluation.decisions import name_decision
+from hf_ext.models.schema import REGRESSION, LabelSchema
 
 WIDE_STARTS = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same marks as wide as a Chinese character
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *WIDE_STARTS)
@@ -111,7 +112,7 @@ def describe_answers(answers: Answers, labels: LabelSchema) -> list[dict[str, An
     if answers.probabilities is None:
         return [{"prediction": float(number)} for number in answers.decisions]
     chances = _readable(answers.probabilities)
-    rows = [_decision(*row, labels) for row in zip(answers.decisions, chances, strict=True)]
+    rows = [name_decision(*row, labels.names) for row in zip(answers.decisions, chances, strict=True)]
     if answers.score is not None:
         for row, score in zip(rows, _readable(answers.score), strict=True):
             row["score"] = float(score)
@@ -199,19 +200,6 @@ def _rows(
 def _readable(values: np.ndarray) -> np.ndarray:
     """Give the shortest decimal numbers that stand for these, 0.9995 for the half-precision 0.99951171875."""
     return values if values.dtype == np.float64 else values.astype(str).astype(np.float64)
-
-
-def _decision(decision: Any, chances: np.ndarray, labels: LabelSchema) -> dict[str, Any]:
-    by_name = {name: float(chance) for name, chance in zip(labels.names, chances, strict=True)}
-    prediction: str | list[str]
-    score: float | list[float]
-    if labels.problem_type == MULTI_LABEL:
-        prediction = [name for name, holds in zip(labels.names, decision, strict=True) if holds]
-        score = [by_name[name] for name in prediction]
-    else:
-        prediction = labels.names[int(decision)]
-        score = by_name[prediction]
-    return {"prediction": prediction, "score": score, "probabilities": by_name}
 
 
 def _as_csv(rows: Sequence[Mapping[str, Any]], labels: LabelSchema, columns: Mapping[str, Sequence[str]]) -> str:

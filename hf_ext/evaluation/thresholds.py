@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hf_ext.evaluation.decision_rule import THRESHOLD
+from hf_ext.evaluation.decisions import THRESHOLD
 
 Numbers = NDArray[np.float64]
 

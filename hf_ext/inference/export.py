@@ -1,7 +1,7 @@
 """A saved model as ONNX, compared with the original on the way.
 
-python -m hf_ext.inference.export outputs/mine -o mine.onnx
-python -m hf_ext.inference.export outputs/tagger -o tagger.onnx    # and viterbi.py beside it, which needs numpy only
+python -m hf_ext.inference.export outputs/mine -o mine.onnx      # and decisions.py beside it, which needs numpy only
+python -m hf_ext.inference.export outputs/tagger -o tagger.onnx    # and viterbi.py, likewise
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from hf_ext.errors import UserError
+from hf_ext.evaluation import decisions
+from hf_ext.evaluation.decision_rule import CONFIG_KEY, DecisionRule
 from hf_ext.inference import viterbi
 from hf_ext.inference.command_line import CommandLine, leave_out_bars
 from hf_ext.inference.predictor import Predictor
@@ -68,8 +70,8 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
     """Write a model as ONNX with any number of rows and tokens, and compare it with the original.
 
     Beside ``model.onnx`` stands ``model.json``: names of inputs, outputs and labels, the longest sequence, and of a CRF
-    its scores, in which steps that the tag scheme forbids are lowered; and for taggers ``viterbi.py``, which reads tags
-    off the emissions.
+    its scores, in which steps that the tag scheme forbids are lowered; and what reads answers off the scores with numpy
+    alone: ``decisions.py`` for classifiers, by the temperature and thresholds of the model, ``viterbi.py`` for taggers.
 
     Args:
         predictor: The model, on the CPU.
@@ -104,8 +106,8 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
         temporary.unlink(missing_ok=True)
     settings = describe(predictor, graph)
     path.with_suffix(".json").write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
-    if predictor.tags_words:
-        shutil.copy(viterbi.__file__, path.with_name("viterbi.py"))
+    reader = Path((viterbi if predictor.tags_words else decisions).__file__)
+    shutil.copy(reader, path.with_name(reader.name))
     return difference
 
 
@@ -140,7 +142,8 @@ def describe(predictor: Predictor, graph: ExportedGraph) -> dict[str, Any]:
     known: dict[str, Any] = {"inputs": list(graph.inputs), "outputs": graph.outputs, "max_length": task.max_length}
     if isinstance(task, RowClassifier):
         labels = task.schema.labels
-        return known | {"problem_type": labels.problem_type, "labels": list(labels.names)}
+        rule = DecisionRule.from_config(task.engine.model.config)
+        return known | {"problem_type": labels.problem_type, "labels": list(labels.names), CONFIG_KEY: rule.stored}
     crf: Any = getattr(graph.model, "crf", None)
     known |= {"labels": list(task.schema.tags), "scheme": task.schema.scheme, "level": task.schema.level}
     known["crf"] = None if crf is None else decoding_scores(crf)

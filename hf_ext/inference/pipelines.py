@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import TextClassificationPipeline, TokenClassificationPipeline
@@ -21,13 +22,16 @@ from hf_ext.data.tagging.collator import TaggingCollator
 from hf_ext.data.tagging.features import LONGEST_WORD
 from hf_ext.data.tagging.merging import MergedTags
 from hf_ext.data.tagging.sentences import Sentence
+from hf_ext.evaluation.decision_rule import USUAL, DecisionRule
+from hf_ext.evaluation.decisions import decide, probabilities
 from hf_ext.inference.engine import Engine, to_numpy
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sentence_tagger import SentenceTagger, choose_outputs
-from hf_ext.models.schema import TaskSchema
+from hf_ext.models.schema import MULTI_LABEL, REGRESSION, SINGLE_LABEL, TaskSchema
 from hf_ext.models.tagging_schema import PADDING_CHARACTER, TaggingSchema
 
 OUTPUTS = ("tags", "tag_probabilities", "chain_probabilities")
+HELD = "held"  # of labels: those that the model decides for
 STAND_IN = "."  # what the model sees of a text without words
 
 
@@ -35,6 +39,9 @@ class ExtTextClassificationPipeline(TextClassificationPipeline):
     """Classify texts as they were read in training: joined, with their columns, cut to the same length.
 
     Inputs are texts, ``{"text": ..., "text_pair": ...}``, or mappings with the columns that the model reads.
+    Probabilities and labels are those of the model's ``DecisionRule``, if its config has one: labels that hold come
+    first, then the likelier ones. ``top_k="held"`` gives those that hold, which may be none. Whoever names a
+    ``function_to_apply`` gets what transformers does.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -59,6 +66,44 @@ class ExtTextClassificationPipeline(TextClassificationPipeline):
             inputs = inputs["text"]
         features = self._rows.encode([self._rows.read(inputs, "input")])
         return ClassificationCollator(self._rows.tokenizer)(features)
+
+    def _sanitize_parameters(
+        self, function_to_apply: Any = None, top_k: Any = "", **tokenizer_kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        before, forward, after = super()._sanitize_parameters(function_to_apply, top_k, **tokenizer_kwargs)
+        if top_k == HELD:
+            after |= {"top_k": HELD, "_legacy": False}
+        return before, forward, after
+
+    def postprocess(  # type: ignore[override]
+        self,
+        model_outputs: Mapping[str, Any],
+        function_to_apply: Any = None,
+        top_k: Any = 1,
+        _legacy: bool = True,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Turn the logits of one input into labels with their probabilities.
+
+        Raises:
+            ValueError: If the labels that hold are asked for together with a ``function_to_apply``, or of a number.
+        """
+        rule, kind = DecisionRule.from_config(self.model.config), self._problem_type
+        if function_to_apply is not None or kind == REGRESSION or (rule == USUAL and top_k != HELD):
+            if top_k == HELD:
+                raise ValueError('top_k="held" is for labels, without a function_to_apply.')
+            return super().postprocess(model_outputs, function_to_apply, top_k, _legacy)
+        logits = model_outputs["logits"].float().numpy()  # (1, L)
+        chances, decided = probabilities(logits, kind, rule.temperature)[0], decide(logits, kind, **rule.stored)[0]
+        held = np.flatnonzero(decided).tolist() if kind == MULTI_LABEL else [int(decided)]
+        order = sorted(range(len(chances)), key=lambda label: (label not in held, -chances[label]))
+        names = self.model.config.id2label
+        found = [{"label": names[label], "score": float(chances[label])} for label in order]
+        return found[0] if top_k == 1 and _legacy else found[: len(held) if top_k == HELD else top_k]
+
+    @property
+    def _problem_type(self) -> str:
+        config = self.model.config
+        return config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE_LABEL)
 
 
 class ExtTokenClassificationPipeline(TokenClassificationPipeline):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from transformers import BertConfig, BertForSequenceClassification
 
 from hf_ext.cli.card_texts import describe_limits, describe_origin, describe_weakness, folder_name, hub_name
+from hf_ext.cli.classifier_card import describe_classifier
+from hf_ext.models.schema import LabelSchema, TaskSchema, TextSchema
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,12 @@ def test_few_rows_and_weak_labels_are_told():
     assert "The figures come from 33 rows: they are rough." in limits
     assert weak[0] in limits
     assert not any("rough" in limit for limit in describe_limits({"test": {"samples": 5000}}))
+
+
+@pytest.mark.parametrize(("stored", "way"), [(None, "pipeline("), ({"thresholds": [0.7]}, "Predictor.")])
+def test_a_stock_model_with_thresholds_is_shown_with_what_reads_them(stored, way):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForSequenceClassification(BertConfig(vocab_size=20, decision_rule=stored, **small))
+    schema = TaskSchema(LabelSchema(names=("bad", "good")), TextSchema(columns=("text",)))
+    data = SimpleNamespace(schema=schema, training_texts=lambda: ["a lovely lamp"])
+    assert way in describe_classifier(model, data, "outputs/mine", judged=None, split="test").usage

@@ -29,6 +29,7 @@ ROWS = [
 INPUTS = ["id", "text", "second", "shop", "price"]  # all columns of the rows but the label
 KINDS: dict[str, dict[str, Any]] = {
     "text": {},
+    "two_labels": {"names": ("bad", "good"), "pooler": "mean"},
     "columns": {"tabular": True, "pooler": "mean"},
     "columns_as_text": {"text": {"columns_as_text": ("shop", "price")}, "pooler": "cls"},
     "several_labels": {"problem_type": "multi_label_classification", "pooler": "max"},
@@ -41,7 +42,7 @@ def task_schema(kind: str) -> TaskSchema:
     """Make the schema of one of ``KINDS``."""
     settings = KINDS[kind]
     problem_type = settings.get("problem_type", "single_label_classification")
-    names = () if problem_type == "regression" else ("bad", "good", "so-so")
+    names = () if problem_type == "regression" else settings.get("names", ("bad", "good", "so-so"))
     tabular = TabularSchema()
     if settings.get("tabular"):
         tabular = TabularSchema.fit(review_rows(30), categorical=["shop"], numeric=["price"])

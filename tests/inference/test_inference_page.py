@@ -39,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
 def test_the_blocks_of_python_run(folder, monkeypatch):
     monkeypatch.chdir(folder)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
