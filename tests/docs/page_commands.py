@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from reviews import review_rows
 from scripts import ner_files, pretraining_files
@@ -26,6 +28,7 @@ TRAINING = ("train-classification", "train-ner", "pretrain")
 SMALL = (
     *("--use_cpu", "--disable_tqdm", "true", "--max_steps", "2", "--max_seq_length", "32", "--cache_dir", "cache"),
     *("--per_device_train_batch_size", "8", "--save_strategy", "no", "--load_best_model_at_end", "false"),
+    *("--tune_trials", "2"),
 )
 # what cannot be had here: a network
 LEFT_OUT = {"--push_to_hub": 1, "--hub_model_id": 2}
@@ -68,7 +71,10 @@ def run_small(name: str, words: list[str]) -> None:
 def write_files(folder: Path) -> None:
     """Write the files that the pages name: tables, tagged sentences, texts, an encoder under each of its names."""
     for name, count, offset in (("train", 40, 0), ("dev", 12, 100), ("test", 12, 200), ("new", 12, 300)):
-        write_csv(folder / f"{name}.csv", [row | more_columns(row) for row in review_rows(count, offset=offset)])
+        rows = review_rows(count, offset=offset)
+        write_csv(folder / f"{name}.csv", [row | more_columns(row) for row in rows])
+        lines = [json.dumps(several_labels(row)) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
         sentences = ner_files.chinese(count, offset=offset)
         for extension in ("bmes", "char.bmes", "conll"):
             ner_files.write_columns(folder / f"{name}.{extension}", sentences)
@@ -77,12 +83,20 @@ def write_files(folder: Path) -> None:
     for path in ("notes/a.txt", "corpus/a.txt", "news/a.txt", "corpus.txt"):
         (folder / path).parent.mkdir(exist_ok=True)
         pretraining_files.write_documents(folder / path, documents)
+    write_csv(folder / "rows.csv", review_rows(12))
     (folder / "more").mkdir()
     for path in ("more.jsonl", "more/news.jsonl"):
         pretraining_files.write_rows(folder / path, documents[:5])
+    (folder / "space.yaml").write_text("learning_rate: {low: 1e-4, high: 1e-2, log: true}\n", encoding="utf-8")
     (folder / "words.txt").write_text("harbour\nlibrary\n", encoding="utf-8")
     for name in ENCODERS:
         pretraining_files.save_tiny_encoder(folder / name)
+
+
+def several_labels(row: dict[str, str]) -> dict[str, Any]:
+    """Give a toy review with any number of labels."""
+    held = [*([row["label"]] if row["label"] == "good" else []), *(["book"] if "book" in row["text"] else [])]
+    return {"text": row["text"], "labels": held}
 
 
 def more_columns(row: dict[str, str]) -> dict[str, str]:

@@ -9,13 +9,16 @@ from docs.page_commands import ROOT, read_command, run_small, shell_lines, write
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 # the guides whose other commands are run here: those of examples/ and of the demo data have tests of their own
-GUIDES = ("README", "docs/run_classification", "docs/run_ner", "docs/run_continue_pretrain", "docs/train_tokenizer")
+GUIDES = (
+    *("README", "docs/run_classification", "docs/run_ner", "docs/run_continue_pretrain", "docs/train_tokenizer"),
+    *("docs/choosing", "docs/data_checks"),
+)
 # what a guide takes for granted
+CLASSIFIER = "hf-ext train-classification --train_file train.csv --do_train --output_dir outputs/mine"
 TRAINED_BEFORE = {
     "README": ["hf-ext train-ner --train_file train.conll --do_train --output_dir outputs/ner"],
-    "docs/run_classification": [
-        "hf-ext train-classification --train_file train.csv --do_train --output_dir outputs/mine"
-    ],
+    "docs/run_classification": [CLASSIFIER],
+    "docs/choosing": [CLASSIFIER],
 }
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
