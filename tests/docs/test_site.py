@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,21 +22,48 @@ def load_hook():
     return module
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning(tmp_path):
+def build(folder: Path, site: Path) -> subprocess.CompletedProcess:
+    """Build the site, and not with ``--quiet``: that would hide warnings from ``--strict`` too."""
     pytest.importorskip("mkdocs", reason="the extra docs is not installed")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
-        cwd=ROOT,
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
+        cwd=folder,
         timeout=240,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    done = build(ROOT, tmp_path / "site")
     assert done.returncode == 0, done.stdout + done.stderr
     built = {path.stem for path in (tmp_path / "site").glob("*.html")}
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} <= built
     assert not list((tmp_path / "site").rglob("*.py"))
+
+
+@pytest.mark.slow
+def test_a_link_to_no_heading_breaks_the_build(tmp_path):
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    with (tmp_path / "docs" / "choosing.md").open("a", encoding="utf-8") as page:
+        page.write("\n[here](training.md#no-such-heading)\n")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode != 0
+    assert "no-such-heading" in done.stdout + done.stderr
+
+
+def test_what_ci_installs_builds_the_site_and_runs_all_of_this():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = settings["options.extras_require"]
+    assert {line for line in extras["docs"].split("\n") if line} <= set(extras["dev"].split("\n"))
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    commands = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "pytest" in commands[1]
+    assert "not slow" not in commands[1]
 
 
 @pytest.mark.parametrize(
