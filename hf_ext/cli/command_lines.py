@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_ext.cli.parsing import parse_arguments
+from hf_ext.cli.parsing import ScriptArgumentParser, parse_arguments
 from hf_ext.cli.quick_start import check_command_line
 from hf_ext.data.arguments import DataArguments
 from hf_ext.data.pretraining import PretrainingDataArguments
@@ -59,12 +59,23 @@ class CommandLine:
         Raises:
             UserError: As ``parse_arguments`` does.
         """
-        types = self.types
-        if self.trains:
-            from hf_ext.training.arguments import ExtTrainingArguments
+        return parse_arguments(self._all_types(), argv, defaults=self.defaults, scratch_defaults=self.scratch_defaults)
 
-            types = (*types, ExtTrainingArguments)
-        return parse_arguments(types, argv, defaults=self.defaults, scratch_defaults=self.scratch_defaults)
+    def parser(self) -> ScriptArgumentParser:
+        """Give the parser behind ``parse``, for who reads settings that stand nowhere."""
+        return ScriptArgumentParser(self._all_types(), defaults=self.defaults, scratch_defaults=self.scratch_defaults)
+
+    def call(self) -> str:
+        """Write how this command was called, without its arguments."""
+        program = Path(sys.argv[0]).name
+        return f"python {program}" if program.endswith(".py") else f"hf-ext {self.name}"
+
+    def _all_types(self) -> tuple[type, ...]:
+        if not self.trains:
+            return self.types
+        from hf_ext.training.arguments import ExtTrainingArguments
+
+        return (*self.types, ExtTrainingArguments)
 
     def description_for(self, program: str) -> str:
         """Give the description, with examples that call the script at the top of a checkout, if that is the program."""

@@ -129,6 +129,10 @@ class Outcome(Generic[Data]):
             trainer.push_to_hub()
         return self.results
 
+    def main_metric(self, data: Data) -> str:
+        """Name the metric that a model is judged by where nothing else is asked for, without prefix."""
+        return self._main_metrics(data)[0]
+
     def _count(self, data: Data, split: str) -> int | None:
         """Count the rows of a split; None where nobody knows."""
         raise NotImplementedError

@@ -91,11 +91,32 @@ class ScriptArgumentParser(HfArgumentParser):
             UserError: For an unknown flag or key (with the nearest known one), a value of the wrong type, a file that
                 cannot be read, a token.
         """
+        given, notices = self._read_given(argv)
+        known = self.parse_known_args(given)[0]
+        scratch = self.scratch_defaults if getattr(known, "model_name_or_path", None) is None else {}
+        return [*as_words(self.defaults | scratch, self.actions), *given], notices
+
+    def read_given(self, argv: Sequence[str]) -> dict[str, Any]:
+        """Give what a command line and its file set, by flag, without any default.
+
+        Args:
+            argv: The words of the command line, without the program's name; they may name one JSON or YAML file.
+
+        Raises:
+            UserError: As ``read_words`` does.
+        """
+        nothing = object()
+        settings = Namespace(**dict.fromkeys(self.actions, nothing))
+        self.parse_known_args(self._read_given(argv)[0], settings)
+        found = {action.dest: getattr(settings, action.dest, nothing) for action in self._actions}
+        return {name: value for name, value in found.items() if value is not nothing}
+
+    def _read_given(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
         file, typed = split_settings_file(argv)
         typed, notices = translate_legacy_flags(typed)
         written: list[str] = []
         if file is not None:
-            written, more = translate_legacy_flags(_as_words(read_settings(file), self.actions))
+            written, more = translate_legacy_flags(as_words(read_settings(file), self.actions))
             _refuse_unknown(written, self.actions, where=str(file))
             notices += more
             self.where = str(file)  # where a value of the wrong type stands
@@ -107,8 +128,7 @@ class ScriptArgumentParser(HfArgumentParser):
         _refuse_unknown(rest, self.actions, where="command line")
         if rest:
             raise UserError(f"{rest[0]!r} belongs to no flag", where="command line", fix="quote values with spaces")
-        scratch = self.scratch_defaults if getattr(known, "model_name_or_path", None) is None else {}
-        return [*_as_words(self.defaults | scratch, self.actions), *given], list(dict.fromkeys(notices))
+        return given, list(dict.fromkeys(notices))
 
     def fill(self, words: Sequence[str]) -> tuple[Any, ...]:
         """Fill one dataclass of each type.
@@ -176,8 +196,8 @@ def _refuse_unknown(words: Iterable[str], actions: Mapping[str, Action], *, wher
             raise UserError(f"there is no argument {name!r}", where=where, fix=did_you_mean(name, actions))
 
 
-def _as_words(settings: Mapping[str, Any], actions: Mapping[str, Action]) -> list[str]:
-    """Write settings as command-line words; a key that is no flag stays and is refused later."""
+def as_words(settings: Mapping[str, Any], actions: Mapping[str, Action]) -> list[str]:
+    """Write settings as command-line words; None is left out, a key that is no flag stays and is refused later."""
     words: list[str] = []
     for key, value in settings.items():
         if value is None:

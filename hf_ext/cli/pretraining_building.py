@@ -42,7 +42,7 @@ DEMO_SIZES = "hidden_size=128,num_hidden_layers=2,num_attention_heads=2,intermed
 # Flags of other tasks: they need the scores of every position, labels of rows, or predictions.
 FOREIGN = (
     *("rdrop_alpha", "loss", "class_weights", "weighted_sampling", "label_smoothing_factor", "multitask_alpha"),
-    *("tune_thresholds", "calibrate", "bootstrap_samples"),
+    *("tune_thresholds", "calibrate", "bootstrap_samples", "tune"),
 )
 
 

@@ -81,6 +81,10 @@ def _check(parser: ScriptArgumentParser, argv: Sequence[str]) -> None:
     for flag, leader in FILE_FLAGS.items():
         if given.get(flag) and given.get(leader, True):
             _check_files(flag, given[flag])
+    if given.get("tune"):
+        from hf_ext.cli.tuning.space_file import read_space
+
+        read_space(Path(given["tune"]), parser, parser.read_given(argv))
 
 
 def _check_files(flag: str, named: str) -> None:

@@ -17,6 +17,7 @@ from hf_ext.training.batching.arguments import BatchingArguments
 from hf_ext.training.choosing_arguments import ChoosingArguments
 from hf_ext.training.hub_arguments import HubArguments
 from hf_ext.training.precision import PrecisionArguments
+from hf_ext.training.tuning.arguments import TuningArguments
 
 
 @dataclass
@@ -274,6 +275,7 @@ ARGUMENT_GROUPS = (
     LossArguments,
     RegularizationArguments,
     ChoosingArguments,
+    TuningArguments,
     HubArguments,
 )
 

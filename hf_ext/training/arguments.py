@@ -31,6 +31,7 @@ from hf_ext.training.hub_arguments import HubArguments, settle_hub
 from hf_ext.training.idle_flags import warn_of_idle_flags
 from hf_ext.training.optimization.groups import settle_min_lr
 from hf_ext.training.precision import PrecisionArguments, settle_precision
+from hf_ext.training.tuning.arguments import TuningArguments
 
 SMALLER_IS_BETTER = frozenset({"mse", "mae", "rmse", "perplexity"})
 
@@ -47,6 +48,7 @@ class ExtTrainingArguments(
     LossArguments,
     RegularizationArguments,
     ChoosingArguments,
+    TuningArguments,
     HubArguments,
     TrainingArguments,
 ):
@@ -79,7 +81,7 @@ class ExtTrainingArguments(
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
-            self.greater_is_better = _greater_is_better(self.metric_for_best_model)
+            self.greater_is_better = greater_is_better(self.metric_for_best_model)
         settle_min_lr(self)
         self._connect_processes()
         TrainingArguments.__post_init__(self)  # by name: the groups stand before it and were asked above
@@ -204,6 +206,7 @@ def _check_resume(checkpoint: str | bool, folder: Path) -> None:
         )
 
 
-def _greater_is_better(metric: str) -> bool:
+def greater_is_better(metric: str) -> bool:
+    """Tell whether more of a metric is better, which it is not of losses and errors."""
     name = metric.removeprefix("eval_")
     return name not in SMALLER_IS_BETTER and not name.endswith("loss")

@@ -41,6 +41,7 @@ from hf_ext.training.optimization.group_record import GroupRecord
 from hf_ext.training.optimization.groups import grouped_parameters
 from hf_ext.training.shared_streams import check_evaluated_rows, read_stream_in_every_process
 from hf_ext.training.stream_position import find_stream_position
+from hf_ext.training.tuning.trial_run import run_trial
 from hf_ext.training.watch.cost import EVALUATE, PREDICT, TRAIN, RunCost
 from hf_ext.training.watch.eval_loss import ExactLoss
 from hf_ext.training.watch.loader_checks import check_has_batches, check_has_rows
@@ -69,6 +70,7 @@ class ExtTrainer(Trainer):
     - **Non-finite losses.** The run stops before the weights change and names the rows, see ``LossWatch``.
     - **Averages** of the weights over the steps, see ``ema``, or over checkpoints, see ``CheckpointAveraging``.
     - **Checkpoints** count when they are whole; a run goes on from the newest that is, see ``CheckpointKeeper``.
+    - **Searches.** Each trial of ``hyperparameter_search`` is a run of its own, see ``run_trial``.
     - No pickle is left in the model folder, and an upload takes only what ``list_uploads`` names.
 
     Takes the arguments of ``transformers.Trainer``. With plain ``TrainingArguments`` it corrects and adds nothing else.
@@ -85,6 +87,7 @@ class ExtTrainer(Trainer):
         bound = inspect.signature(Trainer.__init__).bind(self, model, args, *rest, **kwargs)
         if args is not None:
             read_stream_in_every_process(args, bound.arguments.get("train_dataset"))
+        self.given = {name: value for name, value in bound.arguments.items() if name not in ("self", "model")}
         own = callbacks_from(args) if args is not None else []
         # in the constructor, not by add_callback: only then is their state part of the checkpoints
         bound.arguments["callbacks"] = own + list(bound.arguments.get("callbacks") or [])
@@ -109,21 +112,26 @@ class ExtTrainer(Trainer):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Train as Trainer does; whatever happens, no attack stays on the model and no evaluation sees its average.
 
         Args:
             resume_from_checkpoint: A folder; True or ``"last"`` for the newest whole checkpoint of the output folder.
+            trial: Of ``hyperparameter_search``; it is trained by a trainer of its own, see ``run_trial``.
             *args: As of ``Trainer.train``.
             **kwargs: As of ``Trainer.train``.
         """
+        if trial is not None:
+            return run_trial(self, trial)
         if self.args.eval_strategy != IntervalStrategy.NO:
             check_evaluated_rows(self.eval_dataset, processes=self.accelerator.num_processes)
         self.named_losses.start_training()
         checkpoint = self.checkpoints.begin(resume_from_checkpoint)
         try:
             with self.cost.phase(TRAIN):
-                return super().train(checkpoint, *args, **kwargs)
+                return super().train(checkpoint, trial, *args, **kwargs)
         finally:
             if self.sigterm is not None:
                 self.sigterm.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from transformers import PreTrainedModel
+
 from hf_ext.cli.choosing import check_choosing
 from hf_ext.cli.classification_outcome import ClassificationOutcome
 from hf_ext.cli.classifier_building import (
@@ -17,11 +19,13 @@ from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import length_multiple, settle_padding
 from hf_ext.cli.running import start_session
+from hf_ext.cli.tuning.search import plan_search
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.collators import ClassificationCollator
 from hf_ext.evaluation.metrics import build_compute_metrics
+from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.positions import count_positions
-from hf_ext.training.arguments import check_output_dir
+from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
 from hf_ext.training.trainer import ExtTrainer
 
 
@@ -29,6 +33,7 @@ def main(argv: list[str]) -> dict:
     """Run the eight steps and give the metrics of each split."""
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = CLASSIFICATION.parse(argv)
+    search = plan_search(CLASSIFICATION, argv, args)
     check_output_dir(args)
     settle_padding(args, data_args)
     check_streaming(data_args, args.max_steps)
@@ -51,7 +56,10 @@ def main(argv: list[str]) -> dict:
     tokenizer = load_text_tokenizer(model_args, data)
 
     # 5. Model: stock head, or encoder + pooler + table columns, sized by the schemas
-    model = load_classifier(model_args, data.schema, tokenizer)
+    def build(model_args: ModelArguments, args: ExtTrainingArguments) -> PreTrainedModel:
+        return load_classifier(model_args, data.schema, tokenizer)
+
+    model = build(model_args, args)
 
     # 6. Features: tokenised once, the main process first; the others read its cache
     with main_process_first(args):
@@ -84,6 +92,8 @@ def main(argv: list[str]) -> dict:
         )
 
     # 8. Train, evaluate, predict; write metrics, predictions and the model; say where they are
+    if search is not None:
+        return search.run(trainer, build, metric=outcome.main_metric(data))
     if args.do_train:
         outcome.train(trainer, data)
     if args.do_eval:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from transformers import PreTrainedModel
+
 from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.faults import blame_flags
 from hf_ext.cli.main_process_first import main_process_first
@@ -18,10 +20,12 @@ from hf_ext.cli.tagger_building import (
     use_demo_data,
 )
 from hf_ext.cli.tagging_outcome import TaggingOutcome
+from hf_ext.cli.tuning.search import plan_search
 from hf_ext.data.tagging import TaggingCollator, TaggingData
 from hf_ext.evaluation.tagging_metrics import TaggingMetric
 from hf_ext.models.positions import count_positions
-from hf_ext.training.arguments import check_output_dir
+from hf_ext.models.tagger_arguments import TaggerArguments
+from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
 from hf_ext.training.trainer import ExtTrainer
 
 
@@ -29,6 +33,7 @@ def main(argv: list[str]) -> dict:
     """Run the eight steps and give the metrics of each split."""
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = TAGGING.parse(argv)
+    search = plan_search(TAGGING, argv, args)
     check_output_dir(args)
     check_choosing(args)
     settle_padding(args, data_args)
@@ -51,8 +56,12 @@ def main(argv: list[str]) -> dict:
     tokenizer = load_word_tokenizer(model_args, data)
 
     # 5. Model: stock head, or encoder + layers over the words + softmax or CRF, sized by the schema
-    model = build_tagger(model_args, data.schema, tokenizer, label_all_tokens=data_args.label_all_tokens)
-    choose_crf_rate(args, model_args, model)
+    def build(model_args: TaggerArguments, args: ExtTrainingArguments) -> PreTrainedModel:
+        model = build_tagger(model_args, data.schema, tokenizer, label_all_tokens=data_args.label_all_tokens)
+        choose_crf_rate(args, model_args, model)
+        return model
+
+    model = build(model_args, args)
 
     # 6. Features: windows, tokenised once, the main process first; the others read its cache
     with main_process_first(args):
@@ -87,6 +96,8 @@ def main(argv: list[str]) -> dict:
         )
 
     # 8. Train, evaluate, predict; write metrics, predictions and the model; say where they are
+    if search is not None:
+        return search.run(trainer, build, metric=outcome.main_metric(data))
     if args.do_train:
         outcome.train(trainer, data)
     if args.do_eval:
