@@ -28,6 +28,7 @@ TRAINING = ("train-classification", "train-ner", "pretrain")
 SMALL = (
     *("--use_cpu", "--disable_tqdm", "true", "--max_steps", "2", "--max_seq_length", "32", "--cache_dir", "cache"),
     *("--per_device_train_batch_size", "8", "--save_strategy", "no", "--load_best_model_at_end", "false"),
+    *("--tune_trials", "2"),
 )
 # what cannot be had here: a network
 LEFT_OUT = {"--push_to_hub": 1, "--hub_model_id": 2}
@@ -86,6 +87,7 @@ def write_files(folder: Path) -> None:
     (folder / "more").mkdir()
     for path in ("more.jsonl", "more/news.jsonl"):
         pretraining_files.write_rows(folder / path, documents[:5])
+    (folder / "space.yaml").write_text("learning_rate: {low: 1e-4, high: 1e-2, log: true}\n", encoding="utf-8")
     (folder / "words.txt").write_text("harbour\nlibrary\n", encoding="utf-8")
     for name in ENCODERS:
         pretraining_files.save_tiny_encoder(folder / name)
