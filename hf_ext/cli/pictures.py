@@ -1,4 +1,4 @@
-"""Pictures of a run: drawn into its folder and sent to TensorBoard; never the reason why a run fails."""
+"""Pictures of a run: drawn into its folder and sent to where it is tracked; never the reason why a run fails."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import Trainer
-from transformers.integrations import TensorBoardCallback
 
+from hf_ext.cli.tracking import send_picture
 from hf_ext.evaluation.label_reports import JudgedRows
 from hf_ext.models.schema import REGRESSION, SINGLE_LABEL
 from hf_ext.report.fonts import PACKAGE
@@ -25,7 +25,7 @@ class Pictures:
     """Draw the pictures of a run.
 
     Args:
-        trainer: Of the run; what it has logged is drawn, and its TensorBoard gets the confusion matrix.
+        trainer: Of the run; what it has logged is drawn, and its trackers get the confusion matrix.
         folder: Output folder.
     """
 
@@ -68,7 +68,7 @@ class Pictures:
         if judged.labels.problem_type == SINGLE_LABEL:
             picture = self._draw(CONFUSION, lambda: self._confusion(judged))
             if picture is not None:
-                send_to_tensorboard(self.trainer, "confusion_matrix", picture, folder=self.folder)
+                send_picture(self.trainer, "confusion_matrix", picture, file=self.files[CONFUSION])
         self._draw(CALIBRATION, lambda: _calibration(judged))
 
     def _confusion(self, judged: JudgedRows) -> Picture:
@@ -87,23 +87,6 @@ class Pictures:
             logger.warning("%s could not be drawn (%s: %s).", name, type(error).__name__, error)
             return None
         return picture
-
-
-def send_to_tensorboard(trainer: Trainer, name: str, picture: Picture, *, folder: Path) -> None:
-    """Show a picture where the run is tracked by ``--report_to tensorboard``; else do nothing.
-
-    Args:
-        trainer: Of the run.
-        name: Title of the picture.
-        picture: The picture.
-        folder: Output folder, in whose ``runs`` it goes where nothing has been logged before.
-    """
-    for callback in trainer.callback_handler.callbacks:
-        if isinstance(callback, TensorBoardCallback):
-            from torch.utils.tensorboard import SummaryWriter
-
-            with SummaryWriter(log_dir=callback.logging_dir or str(folder / "runs")) as writer:
-                writer.add_image(name, picture, trainer.state.global_step, dataformats="HWC")
 
 
 def _calibration(judged: JudgedRows) -> Picture:

@@ -48,6 +48,7 @@ from hf_ext.training.watch.loader_checks import check_has_batches, check_has_row
 from hf_ext.training.watch.metric_rows import metric_by_batches
 from hf_ext.training.watch.named_losses import NamedLosses
 from hf_ext.training.watch.progress import close_progress
+from hf_ext.training.watch.tensorboard_folder import keep_tensorboard_in_output
 
 TRAINING_ARGS_JSON = "training_args.json"
 
@@ -101,6 +102,7 @@ class ExtTrainer(Trainer):
         self.named_losses = NamedLosses(self, self.loss_scale)
         self.exact_loss = ExactLoss(self, self.named_losses)
         self.loss_watch = watch_losses(self)
+        keep_tensorboard_in_output(self)
         self.averaging = build_averaging(self)
         self.ema = build_ema(self)
         attack = build_attack(self.args, tokenizer=self.processing_class)
