@@ -1,7 +1,7 @@
 """What masking a batch costs, and how much of each row is masked: ours against the collators of transformers.
 
-All arms get the same tokens. Rows come as dictionaries of lists, as a data set gives them, or of arrays, as it gives
-them ``with_format("numpy")``. Times are those of the processor. The mask rates are those of rows of 512 characters of
+All arms get the same tokens. Rows come as dictionaries of lists, as a data set gives them, or as one Arrow table, as an
+``ExtTrainer`` hands them over. Times are those of the processor. The mask rates are those of rows of 512 characters of
 Chinese, where transformers takes for a word what stands between two offsets that do not touch.
 
     python benchmarks/masking.py                        # made-up words; --small takes the first shape alone
@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
+from datasets.formatting import query_table
 from interleave import interleave, report, write_json
 from tables import Table, print_tables
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
@@ -81,18 +83,19 @@ def build_arms(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[
         names = ["input_ids", "special_tokens_mask", "attention_mask", *(["offset_mapping"] if with_offsets else [])]
         return collate([{name: row[name] for name in names} for row in spaced])
 
-    def run_ours(collate: MaskingCollator, source: Sequence[Row]) -> object:
-        return collate([{name: row[name] for name in ("input_ids", "word_starts", "row")} for row in source])
-
-    arrays = [{**row, **{name: np.array(row[name]) for name in ("input_ids", "word_starts")}} for row in rows]
+    kept = ("input_ids", "word_starts", "row")
+    stored = datasets.Dataset.from_list([{name: row[name] for name in kept} for row in rows])
+    table = query_table(stored.data, range(len(rows)))
     arms: dict[str, Callable[[], object]] = {
         f"transformers, {name}": lambda arm=arm: run_theirs(*arm)  # type: ignore[misc]
         for name, arm in theirs.items()
     }
     for name, masking in (("whole words", "whole_word"), ("spans", "span"), ("tokens", "token")):
         collate = MaskingCollator(tokenizer, masking=masking)
-        for kind, source in (("lists", rows), ("arrays", arrays)):
-            arms[f"ours, {name}, {kind}"] = lambda collate=collate, source=source: run_ours(collate, source)  # type: ignore[misc]
+        arms[f"ours, {name}, lists"] = lambda collate=collate: collate(
+            [{key: row[key] for key in kept} for row in rows]
+        )  # type: ignore[misc]
+        arms[f"ours, {name}, a table"] = lambda collate=collate: collate(table)  # type: ignore[misc]
     return arms
 
 
@@ -132,7 +135,7 @@ def make_tables(results: dict[str, Any]) -> list[Table]:
     times = results["times"]
     arms = [name for name in next(iter(times.values())) if name != BASELINE]
     rows = [[name, *(shape[name]["times_the_speed"] for shape in times.values())] for name in arms]
-    for arm in (BASELINE, "ours, whole words, arrays"):
+    for arm in (BASELINE, "ours, whole words, a table"):
         rows.append([f"{arm}: ms", *(shape[arm]["median_s"] * 1e3 for shape in times.values())])
     rates = [
         [name, *(f"{found[key]:.1f}" for key in ("min", "mean", "max"))] for name, found in results["rates"].items()

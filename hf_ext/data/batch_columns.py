@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Batch: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
@@ -33,7 +33,7 @@ class BatchColumns(Protocol):
         """Say whether the batch has a feature."""
 
     def lists(self, name: str) -> FlatLists:
-        """Give a feature that is a list of whole numbers in each row."""
+        """Give a feature that is a list of whole numbers or truth values in each row."""
 
     def nested_lists(self, name: str) -> tuple[NDArray[np.int64], FlatLists]:
         """Give a feature that is a list of lists in each row: how many lists each row has, and all these lists."""
@@ -105,11 +105,14 @@ class TableColumns:
 
 
 def flatten(lists: Sequence[Any]) -> FlatLists:
-    """Put lists, arrays or tensors of whole numbers or truth values end to end, as int64."""
+    """Put lists, arrays or tensors end to end: of whole numbers as int64, of truth values as bool."""
     lengths = np.array([len(cell) for cell in lists], dtype=np.int64)
     if not lists or not isinstance(lists[0], list):
         arrays = [np.asarray(cell) for cell in lists] or [np.zeros(0)]
-        return FlatLists(np.concatenate(arrays, dtype=np.int64, casting="unsafe"), lengths)
+        kind: DTypeLike = np.bool_ if arrays[0].dtype == np.bool_ else np.int64
+        return FlatLists(np.concatenate(arrays, dtype=kind, casting="unsafe"), lengths)
+    if lists[0] and isinstance(lists[0][0], bool):
+        return FlatLists(np.frombuffer(b"".join(map(bytes, lists)), dtype=np.bool_), lengths)
     numbers = list(chain.from_iterable(lists))
     # faster than np.array, which looks at the type of every number first
     return FlatLists(np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64), lengths)

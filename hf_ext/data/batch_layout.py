@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -25,7 +27,7 @@ class BatchLayout:
         self.is_full = bool(lengths.min() == size)
         self.columns = (np.arange(size) + counts) % size if left else None  # (B, T)
 
-    def pad(self, values: NDArray[np.generic], fill: int | bool) -> NDArray[np.generic]:
+    def pad(self, values: NDArray[Any], fill: int | bool) -> NDArray[Any]:
         """Cut what stands end to end into rows, padded on the right.
 
         Args:
@@ -42,7 +44,7 @@ class BatchLayout:
         padded[self.real] = values
         return padded
 
-    def place(self, padded: NDArray[np.generic]) -> NDArray[np.generic]:
+    def place(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Move rows that are padded on the right to where they are to be."""
         return padded if self.columns is None else np.take_along_axis(padded, self.columns, axis=1)
 

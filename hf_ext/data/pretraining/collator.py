@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.data.batch_columns import Batch, BatchColumns, read_columns
+from hf_ext.data.batch_layout import BatchLayout, padded_size
 from hf_ext.data.pretraining.draws import row_keys
-from hf_ext.data.pretraining.isolation import mask_documents, number_documents, number_positions
+from hf_ext.data.pretraining.isolation import mask_documents, number_documents, number_positions, sum_documents
 from hf_ext.data.pretraining.masking import MASKINGS, choose_tokens
 from hf_ext.data.pretraining.replacement import replace_tokens
 
@@ -32,7 +31,8 @@ class MaskingCollator:
 
     The rows need ``row``, their number, and ``input_ids`` with the special tokens in place; ``word_starts`` but for
     masking by token; ``document_lengths`` where documents are isolated; and may have ``token_type_ids`` and
-    ``next_sentence_label``. Lists and arrays will do; arrays (``Dataset.with_format("numpy")``) are faster.
+    ``next_sentence_label``. They may come as dictionaries, with lists, arrays or tensors, or as one Arrow table with a
+    line for each row: that costs the least, and an ``ExtTrainer`` hands them over in this way.
 
     Args:
         tokenizer: The tokenizer that made the rows.
@@ -58,6 +58,8 @@ class MaskingCollator:
         ValueError: If the tokenizer has no mask token, the masking is unknown, a number makes no sense, or a column is
             missing.
     """
+
+    takes_tables: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -107,44 +109,38 @@ class MaskingCollator:
         """Mask as in this epoch from now on, in running workers too."""
         self._epoch.fill_(epoch)
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Batch) -> dict[str, Tensor]:
         """Make one batch."""
-        if "row" not in rows[0]:
+        columns = read_columns(rows)
+        if "row" not in columns:
             raise ValueError("the rows have no column 'row'; Trainer removes it unless remove_unused_columns is False.")
-        lengths = [len(row["input_ids"]) for row in rows]
-        layout = _Layout(lengths, self._padded_length(max(lengths)), left=self.tokenizer.padding_side == "left")
-        tokens = layout.pad([row["input_ids"] for row in rows], self._pad_token_id)
-        keys = row_keys(self.seed, self.epoch, [int(row["row"]) for row in rows])
-        chosen = self._choose(rows, tokens, layout, keys)
+        ids, lengths = columns.lists("input_ids")
+        size = padded_size(int(lengths.max()), max_length=self.max_length, pad_to_multiple_of=self.pad_to_multiple_of)
+        layout = BatchLayout(lengths, size, left=self.tokenizer.padding_side == "left")
+        tokens = layout.pad(ids, self._pad_token_id)
+        keys = row_keys(self.seed, self.epoch, columns.stack("row"))
+        chosen = self._choose(columns, tokens, layout, keys)
         hidden = replace_tokens(
             tokens, np.flatnonzero(chosen), keys, mask_token_id=self._mask_token_id, vocabulary=self._vocabulary
         )
-        batch = {"input_ids": layout.place(hidden), **self._see(rows, layout)}
-        if "token_type_ids" in rows[0]:
-            segments = layout.pad([row["token_type_ids"] for row in rows], self.tokenizer.pad_token_type_id)
+        batch = {"input_ids": layout.place(hidden), **self._see(columns, lengths, layout)}
+        if "token_type_ids" in columns:
+            segments = layout.pad(columns.lists("token_type_ids").values, self.tokenizer.pad_token_type_id)
             batch["token_type_ids"] = layout.place(segments)
         batch["labels"] = layout.place(np.where(chosen, tokens, IGNORED))
         if self.gives_positions:
             batch["masked_positions"] = np.flatnonzero(layout.place(chosen))  # (N,)
-        if "next_sentence_label" in rows[0]:
-            batch["next_sentence_label"] = np.array([int(row["next_sentence_label"]) for row in rows])  # (B,)
+        if "next_sentence_label" in columns:
+            batch["next_sentence_label"] = columns.stack("next_sentence_label").astype(np.int64)  # (B,)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
-    def _padded_length(self, longest: int) -> int:
-        longest = max(longest, self.max_length or 0)
-        return -(-longest // (self.pad_to_multiple_of or 1)) * (self.pad_to_multiple_of or 1)
-
     def _choose(
-        self,
-        rows: Sequence[Mapping[str, Any]],
-        tokens: NDArray[np.int64],
-        layout: _Layout,
-        keys: NDArray[np.uint64],
+        self, columns: BatchColumns, tokens: NDArray[np.int64], layout: BatchLayout, keys: NDArray[np.uint64]
     ) -> NDArray[np.bool_]:
         maskable = layout.real & ~self._special[tokens]
         word_starts = maskable
         if self.masking != "token":
-            word_starts = layout.pad([row["word_starts"] for row in rows], True)
+            word_starts = layout.pad(columns.lists("word_starts").values, True)
         return choose_tokens(
             maskable,
             word_starts,
@@ -155,58 +151,19 @@ class MaskingCollator:
             span_probability=self.span_probability,
         )
 
-    def _see(self, rows: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[str, NDArray[Any]]:
+    def _see(self, columns: BatchColumns, lengths: NDArray[np.int64], layout: BatchLayout) -> dict[str, NDArray[Any]]:
         """Say what each token sees, and its position if that is not its place in the row."""
         if not self.isolate_documents:
             return {"attention_mask": layout.place(layout.real).astype(np.int64)}
-        sizes = [row["document_lengths"] for row in rows]
-        for row, documents in zip(rows, sizes, strict=True):
-            if sum(documents) != len(row["input_ids"]):
-                raise ValueError(
-                    f"row {row['row']}: its documents have {sum(documents)} tokens together, but the row has "
-                    f"{len(row['input_ids'])}."
-                )
-        numbers = layout.place(number_documents(sizes, layout.size))
+        sizes, counts = columns.lists("document_lengths")
+        totals = sum_documents(sizes, counts)
+        for row in np.flatnonzero(totals != lengths)[:1]:
+            raise ValueError(
+                f"row {columns.stack('row')[row]}: its documents have {totals[row]} tokens together, but the row has "
+                f"{lengths[row]}."
+            )
+        numbers = layout.place(number_documents(sizes, counts, layout.size))
         return {
             "attention_mask": mask_documents(numbers),
             "position_ids": number_positions(numbers, offset=self.position_offset),
         }
-
-
-class _Layout:
-    """Where the tokens of each row stand in the padded batch: at first on the left, in the end on the tokenizer's side.
-
-    Args:
-        lengths: The tokens of each row.
-        size: The tokens of a padded row, T.
-        left: Whether padding ends up on the left.
-    """
-
-    def __init__(self, lengths: Sequence[int], size: int, *, left: bool) -> None:
-        counts = np.array(lengths)[:, None]
-        self.size = size
-        self.real = np.arange(size) < counts  # (B, T)
-        self.is_full = min(lengths) == size
-        self.columns = (np.arange(size) + counts) % size if left else None  # (B, T)
-
-    def pad(self, sequences: Sequence[Any], fill: int | bool) -> NDArray[Any]:
-        """Stack one sequence of each row as ``(B, T)``, padded on the right: bool where the filling is, else int64."""
-        kind: DTypeLike = np.bool_ if isinstance(fill, bool) else np.int64
-        if self.is_full:
-            return _flatten(sequences, kind).reshape(self.real.shape)
-        padded = np.full(self.real.shape, fill, dtype=kind)
-        padded[self.real] = _flatten(sequences, kind)
-        return padded
-
-    def place(self, padded: NDArray[Any]) -> NDArray[Any]:
-        """Move rows that are padded on the right to where they are to be."""
-        return padded if self.columns is None else np.take_along_axis(padded, self.columns, axis=1)
-
-
-def _flatten(sequences: Sequence[Any], kind: DTypeLike) -> NDArray[Any]:
-    if not isinstance(sequences[0], list):
-        return np.concatenate(sequences, dtype=kind, casting="unsafe")
-    if kind is np.bool_:
-        return np.frombuffer(b"".join(map(bytes, sequences)), dtype=np.bool_)
-    numbers = list(chain.from_iterable(sequences))
-    return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64).copy()  # torch wants to write

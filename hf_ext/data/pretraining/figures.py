@@ -29,12 +29,12 @@ def measure_mask_rate(rows: Dataset, collator: MaskingCollator) -> float:
         rows: Rows as the collator takes them.
         collator: What masks them.
     """
-    sample = _sample(rows)
+    sample = _sample(rows).with_format("arrow")
     chosen = maskable = 0
     for start in range(0, len(sample), BATCH_ROWS):
-        batch = [sample[i] for i in range(start, min(start + BATCH_ROWS, len(sample)))]
+        batch = sample[start : start + BATCH_ROWS]
         chosen += int((collator(batch)["labels"] != IGNORED).sum())
-        tokens = np.concatenate([np.asarray(row["input_ids"]) for row in batch])
+        tokens = batch["input_ids"].combine_chunks().values.to_numpy()
         maskable += int((~np.isin(tokens, collator.tokenizer.all_special_ids)).sum())
     return chosen / maskable if maskable else 0.0
 

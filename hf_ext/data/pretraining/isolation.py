@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 PADDING = -1  # the document of a padding token
 
 
-def number_documents(lengths: Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
+def sum_documents(lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the tokens that the documents of each row have together.
+
+    Args:
+        lengths: The tokens of each document, those of one row after those of the row before, shape ``(D,)``.
+        counts: How many documents each row has, shape ``(B,)``.
+
+    Returns:
+        Tokens, shape ``(B,)``.
+    """
+    ends = np.append(0, lengths.cumsum())[counts.cumsum()]  # (B,)
+    return np.diff(ends, prepend=0)
+
+
+def number_documents(lengths: NDArray[np.int64], counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Say which document of its row each token is part of.
 
     Args:
-        lengths: The lengths of the documents of each row, in tokens; together at most ``size``.
+        lengths: The tokens of each document, shape ``(D,)``; those of a row together at most ``size``.
+        counts: How many documents each row has, shape ``(B,)``.
         size: How many tokens a padded row has.
 
     Returns:
         The document, counted from 0 within the row, ``PADDING`` after the last one, shape ``(B, T)``.
     """
-    counts = np.array([len(row) for row in lengths])
-    sizes = np.concatenate([np.asarray(row, dtype=np.int64) for row in lengths])
-    within = np.arange(len(sizes)) - np.repeat(counts.cumsum() - counts, counts)  # document of its row
-    totals = np.add.reduceat(sizes, counts.cumsum() - counts)
+    within = np.arange(len(lengths)) - np.repeat(counts.cumsum() - counts, counts)  # document of its row
     numbers = np.full((len(counts), size), PADDING, dtype=np.int64)
-    numbers[np.arange(size) < totals[:, None]] = np.repeat(within, sizes)
+    numbers[np.arange(size) < sum_documents(lengths, counts)[:, None]] = np.repeat(within, lengths)
     return numbers
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from hf_ext.data.pretraining.isolation import mask_documents, number_documents, number_positions
+from hf_ext.data.pretraining.isolation import mask_documents, number_documents, number_positions, sum_documents
 
-LENGTHS = [[3, 2], [6], [1, 1, 1]]
+LENGTHS, COUNTS = np.array([3, 2, 6, 1, 1, 1]), np.array([2, 1, 3])  # of three rows
 SIZE = 7
 
 
 def documents() -> np.ndarray:
-    return number_documents(LENGTHS, SIZE)
+    return number_documents(LENGTHS, COUNTS, SIZE)
 
 
 def test_tokens_know_their_document():
@@ -24,8 +24,13 @@ def test_tokens_know_their_document():
     ]
 
 
-def test_lengths_may_be_arrays_and_rows_full():
-    assert number_documents([np.array([2, 1])], 3).tolist() == [[0, 0, 1]]
+def test_rows_may_be_full():
+    assert number_documents(np.array([2, 1]), np.array([2]), 3).tolist() == [[0, 0, 1]]
+
+
+def test_documents_are_summed_by_row_and_a_row_may_have_none():
+    assert sum_documents(LENGTHS, COUNTS).tolist() == [5, 6, 3]
+    assert sum_documents(np.array([4, 1]), np.array([0, 2, 0])).tolist() == [0, 5, 0]
 
 
 @pytest.mark.parametrize("offset", [0, 2])

@@ -79,7 +79,8 @@ def test_a_mask_is_the_same_for_lists_arrays_and_a_data_set(tokenizer):
     rows = make_rows(tokenizer)
     arrays = [{name: np.asarray(value) for name, value in row.items()} for row in rows]
     stored = Dataset.from_list(rows)
-    for other in (arrays, list(stored), list(stored.with_format("numpy")), list(stored.with_format("torch"))):
+    table = stored.with_format("arrow")[:]
+    for other in (arrays, list(stored), list(stored.with_format("numpy")), list(stored.with_format("torch")), table):
         batch = collate(other)
         assert all(torch.equal(values, batch[name]) for name, values in collate(rows).items())
 
