@@ -26,6 +26,8 @@ from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table
 from hf_ext.report.model_card import CARD_FILE
 from hf_ext.report.run_record import RUN_FILE
+from hf_ext.training.averages.averaging import load_checkpoint
+from hf_ext.training.lora.merging import merge_lora, unmerged
 from hf_ext.training.trainer import ExtTrainer
 from hf_ext.training.watch.loss_watch import NonFiniteLossError
 
@@ -65,6 +67,7 @@ class Outcome(Generic[Data]):
         self.results: dict[str, dict[str, float]] = {}
         self.files: dict[str, Path] = {}
         self.data_report: DataReport | None = None
+        self.with_adapter: Any = None  # the model before LoRA was merged, where checkpoints are to be evaluated
 
     @property
     def needs(self) -> set[str]:
@@ -93,6 +96,7 @@ class Outcome(Generic[Data]):
         """Train, then save the model, the metrics and the row numbers of a split made here."""
         with blame_run(), blame_rows(data):
             metrics = trainer.train(resume_from_checkpoint=self.args.resume_from_checkpoint).metrics
+            self.with_adapter = merge_lora(trainer, keep=self.args.eval_all_checkpoints)
             trainer.save_model(_internal_call=True)  # which leaves the upload to the end
         rows = self._count(data, "train")
         if rows is not None:
@@ -208,19 +212,8 @@ class Outcome(Generic[Data]):
 
     def _evaluate_checkpoints(self, trainer: Trainer) -> None:
         """Score every ``checkpoint-N`` of the output folder, then put the final weights back."""
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        final = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        state, scores = trainer.state, {}
-        ended_at = state.global_step, state.epoch
-        try:
-            for folder in self._checkpoints():
-                model.load_state_dict(type(model).from_pretrained(folder).state_dict())
-                saved = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-                state.global_step, state.epoch = saved["global_step"], saved["epoch"]  # what logs and trackers name
-                scores[folder.name] = trainer.evaluate(metric_key_prefix="eval")
-        finally:
-            model.load_state_dict(final)
-            state.global_step, state.epoch = ended_at
+        with unmerged(trainer, self.with_adapter) as model:
+            scores = self._score_checkpoints(trainer, model)
         if not scores:
             logger.warning(
                 "--eval_all_checkpoints: there is no checkpoint in %s; save with --save_strategy.", self.folder
@@ -232,6 +225,21 @@ class Outcome(Generic[Data]):
             header = ["checkpoint", *(name.removeprefix("eval_") for name in shown)]
             rows = [[name, *(_short(metrics.get(column)) for column in shown)] for name, metrics in scores.items()]
             sys.stdout.write(summary_table([header, *rows]) + "\n")
+
+    def _score_checkpoints(self, trainer: Trainer, model: Any) -> dict[str, dict[str, float]]:
+        final = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        state, scores = trainer.state, {}
+        ended_at = state.global_step, state.epoch
+        try:
+            for folder in self._checkpoints():
+                load_checkpoint(model, folder)
+                saved = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+                state.global_step, state.epoch = saved["global_step"], saved["epoch"]  # what logs and trackers name
+                scores[folder.name] = trainer.evaluate(metric_key_prefix="eval")
+        finally:
+            model.load_state_dict(final)
+            state.global_step, state.epoch = ended_at
+        return scores
 
     def _checkpoints(self) -> list[Path]:
         """Give the ``checkpoint-N`` folders, the oldest first."""

@@ -55,6 +55,7 @@ FILES: dict[str, str] = {
     "predict_results.txt": "predictions as the official script writes them",
     "tokenizer_report.json": "measures of the tokenizer on held-out lines",
     "merged_tokens.json": "the tokens that joined an old tokenizer (--merge_into)",
+    "adapter": "what LoRA has trained, by itself, for peft (--lora_r)",
     "checkpoint-*": "a checkpoint to resume from",
     "runs": "logs for TensorBoard (--report_to tensorboard)",
 }

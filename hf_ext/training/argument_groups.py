@@ -16,6 +16,7 @@ from hf_ext.errors import did_you_mean
 from hf_ext.training.batching.arguments import BatchingArguments
 from hf_ext.training.choosing_arguments import ChoosingArguments
 from hf_ext.training.hub_arguments import HubArguments
+from hf_ext.training.lora_arguments import LoraArguments
 from hf_ext.training.precision import PrecisionArguments
 from hf_ext.training.tuning.arguments import TuningArguments
 
@@ -274,6 +275,7 @@ ARGUMENT_GROUPS = (
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    LoraArguments,
     ChoosingArguments,
     TuningArguments,
     HubArguments,

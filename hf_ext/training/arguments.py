@@ -29,6 +29,7 @@ from hf_ext.training.batching.arguments import BatchingArguments, settle_length_
 from hf_ext.training.choosing_arguments import ChoosingArguments
 from hf_ext.training.hub_arguments import HubArguments, settle_hub
 from hf_ext.training.idle_flags import warn_of_idle_flags
+from hf_ext.training.lora_arguments import LoraArguments
 from hf_ext.training.optimization.groups import settle_min_lr
 from hf_ext.training.precision import PrecisionArguments, settle_precision
 from hf_ext.training.tuning.arguments import TuningArguments
@@ -47,6 +48,7 @@ class ExtTrainingArguments(
     OptimizationArguments,
     LossArguments,
     RegularizationArguments,
+    LoraArguments,
     ChoosingArguments,
     TuningArguments,
     HubArguments,

@@ -19,6 +19,7 @@ IDLE_WITHOUT: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "ema_decay": ((None,), ("ema_evaluate", "ema_save")),
     "average_checkpoints": ((None,), ("average_checkpoints_by",)),
     "early_stopping_patience": ((None,), ("early_stopping_threshold",)),
+    "lora_r": ((None,), ("lora_alpha", "lora_dropout", "lora_target_modules")),
     "push_to_hub": ((False,), ("push_files",)),
     "loss focal": ((None, *(name for name in LOSSES if name != "focal")), ("focal_gamma",)),
 }

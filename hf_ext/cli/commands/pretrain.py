@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hf_ext.cli.command_lines import PRETRAINING
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.pretraining_building import (
@@ -22,6 +23,7 @@ from hf_ext.cli.running import start_session
 from hf_ext.data.pretraining import PretrainingData
 from hf_ext.models.positions import count_positions
 from hf_ext.training.arguments import check_output_dir
+from hf_ext.training.lora.adapter import add_lora
 from hf_ext.training.pretraining import PretrainingTrainer
 
 
@@ -32,6 +34,7 @@ def main(argv: list[str]) -> dict:
     check_output_dir(args)
     settle_padding(args, data_args)
     check_pretraining_flags(args, data_args)
+    check_lora(args, model_args)
 
     # 2. Logging and seeds
     start_session(args)
@@ -70,7 +73,7 @@ def main(argv: list[str]) -> dict:
     collator = build_collator(tokenizer, model, data, args)
     with blame_flags():
         trainer = PretrainingTrainer(
-            model=model,
+            model=add_lora(model, args, new_rows=new_rows),
             args=args,
             train_dataset=rows.get("train"),
             eval_dataset=rows.get("validation"),

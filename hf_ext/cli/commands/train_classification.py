@@ -16,6 +16,7 @@ from hf_ext.cli.classifier_building import (
 )
 from hf_ext.cli.command_lines import CLASSIFICATION
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import length_multiple, settle_padding
 from hf_ext.cli.running import start_session
@@ -26,6 +27,7 @@ from hf_ext.evaluation.metrics import build_compute_metrics
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.positions import count_positions
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
+from hf_ext.training.lora.adapter import add_lora
 from hf_ext.training.trainer import ExtTrainer
 
 
@@ -37,6 +39,7 @@ def main(argv: list[str]) -> dict:
     check_output_dir(args)
     settle_padding(args, data_args)
     check_streaming(data_args, args.max_steps)
+    check_lora(args, model_args)
 
     # 2. Logging and seeds
     start_session(args)
@@ -57,7 +60,7 @@ def main(argv: list[str]) -> dict:
 
     # 5. Model: stock head, or encoder + pooler + table columns, sized by the schemas
     def build(model_args: ModelArguments, args: ExtTrainingArguments) -> PreTrainedModel:
-        return load_classifier(model_args, data.schema, tokenizer)
+        return add_lora(load_classifier(model_args, data.schema, tokenizer), args)
 
     model = build(model_args, args)
 

@@ -6,6 +6,7 @@ from transformers import PreTrainedModel
 
 from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import length_multiple, settle_padding
 from hf_ext.cli.running import start_session
@@ -26,6 +27,7 @@ from hf_ext.evaluation.tagging_metrics import TaggingMetric
 from hf_ext.models.positions import count_positions
 from hf_ext.models.tagger_arguments import TaggerArguments
 from hf_ext.training.arguments import ExtTrainingArguments, check_output_dir
+from hf_ext.training.lora.adapter import add_lora
 from hf_ext.training.trainer import ExtTrainer
 
 
@@ -37,6 +39,7 @@ def main(argv: list[str]) -> dict:
     check_output_dir(args)
     check_choosing(args)
     settle_padding(args, data_args)
+    check_lora(args, model_args)
 
     # 2. Logging and seeds
     start_session(args)
@@ -59,7 +62,7 @@ def main(argv: list[str]) -> dict:
     def build(model_args: TaggerArguments, args: ExtTrainingArguments) -> PreTrainedModel:
         model = build_tagger(model_args, data.schema, tokenizer, label_all_tokens=data_args.label_all_tokens)
         choose_crf_rate(args, model_args, model)
-        return model
+        return add_lora(model, args)
 
     model = build(model_args, args)
 

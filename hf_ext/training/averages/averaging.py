@@ -41,12 +41,7 @@ def average_checkpoints(model: nn.Module, folders: Sequence[Path]) -> None:
         raise ValueError("average_checkpoints needs at least one folder.")
     sums: dict[str, Tensor] = {}
     for folder in folders:
-        try:
-            weights = _read_weights(model, folder)
-        except (OSError, SafetensorError) as error:
-            what = str(error).strip().split("\n")[0]
-            raise UserError(f"the checkpoint cannot be read ({what})", where=str(folder)) from error
-        for name, tensor in weights.items():
+        for name, tensor in _read_weights(model, folder).items():
             if not tensor.is_floating_point():
                 sums[name] = tensor.clone()
             elif name in sums:
@@ -57,6 +52,19 @@ def average_checkpoints(model: nn.Module, folders: Sequence[Path]) -> None:
         if tensor.is_floating_point():
             tensor /= len(folders)
     _write_weights(model, sums)
+
+
+def load_checkpoint(model: nn.Module, folder: Path) -> None:
+    """Give a model the weights of one of its checkpoints; of a PEFT model those of the adapter.
+
+    Args:
+        model: The model, unwrapped.
+        folder: The checkpoint.
+
+    Raises:
+        UserError: If it cannot be read or does not hold all weights of this model.
+    """
+    _write_weights(model, _read_weights(model, folder))
 
 
 def is_peft(model: Any) -> bool:
@@ -70,9 +78,21 @@ def is_peft(model: Any) -> bool:
 
 def _read_weights(model: Any, folder: Path) -> dict[str, Tensor]:
     """Read a checkpoint into main memory, with the names that the model itself uses."""
+    try:
+        return _read_files(model, folder)
+    except (OSError, SafetensorError) as error:
+        what = str(error).strip().split("\n")[0]
+        raise UserError(f"the checkpoint cannot be read ({what})", where=str(folder)) from error
+
+
+def _read_files(model: Any, folder: Path) -> dict[str, Tensor]:
     if is_peft(model):
         (adapter,) = model.peft_config
         return load_file((folder if adapter == "default" else folder / adapter) / ADAPTER_SAFE_WEIGHTS_NAME)
+    if (folder / ADAPTER_SAFE_WEIGHTS_NAME).is_file():
+        raise UserError(
+            "the checkpoint holds an adapter of LoRA alone", where=str(folder), fix="load it with the flags of its run"
+        )
     if not isinstance(model, PreTrainedModel):
         return load_file(folder / SAFE_WEIGHTS_NAME)
     # some families store their weights under other names than they use; their own loader knows them

@@ -1,0 +1,42 @@
+"""Tiny models with LoRA, trained for a few steps; run by torchrun with a folder for 2 processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from average_cases import copy_of, run
+from safetensors.torch import save_file
+from training_models import tiny_bert
+
+from hf_ext.training.lora.adapter import add_lora
+
+LORA = {"lora_r": 2, "lora_alpha": 6.0, "lora_dropout": 0.0, "lora_target_modules": "attention"}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def adapt(model=None, *, new_rows=(), **changes):
+    """Put LoRA on a model, by default a tiny BERT with the same weights every time, as a script would."""
+    args = SimpleNamespace(**{**LORA, "do_train": True, "learning_rate": 1e-2, **changes})
+    model = tiny_bert() if model is None else model
+    torch.manual_seed(3)
+    return add_lora(model, args, new_rows=new_rows)
+
+
+def learning(model):
+    """Copy what learns."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def main(folder: str) -> None:
+    trainer = run(Path(folder) / "run", model=adapt(tiny_bert(**NO_DROPOUT)), processes=2)
+    if trainer.is_world_process_zero():
+        save_file(
+            {name: weight.contiguous() for name, weight in copy_of(trainer.model).items()}, Path(folder) / "found"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
