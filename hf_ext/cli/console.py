@@ -107,7 +107,7 @@ COMMANDS = {
     ),
     "check": Command("say what is wrong with the data of a run, without the run", "hf_ext.cli.checking"),
     "predict": Command("answer the rows of a file by a saved model", "hf_ext.inference.predict_command"),
-    "export": Command("write a saved model as ONNX, compared with the original", "hf_ext.inference.export"),
-    "serve": Command("try a saved model on a web page of this machine", "hf_ext.inference.serve"),
+    "export": Command("write a saved model as ONNX, compared with the original", "hf_ext.inference.export_command"),
+    "serve": Command("try a saved model on a web page of this machine", "hf_ext.inference.serve_command"),
     "env": Command("show versions, devices and extras, for a report of a mistake", f"{ROOM}.env"),
 }

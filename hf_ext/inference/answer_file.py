@@ -10,24 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import PROBABILITY_PREFIX, csv_cell
-
-EXTENSIONS = (".csv", ".jsonl")
-
-
-def check_target(path: str | Path) -> Path:
-    """Refuse a place where no answers can be written, before a model is loaded.
-
-    Raises:
-        UserError: If the extension is none of ``EXTENSIONS``, or there is no such folder.
-    """
-    path = Path(path)
-    if path.suffix not in EXTENSIONS:
-        raise UserError("answers are written as .csv or .jsonl", where=str(path), fix="give --output such a name")
-    if not path.parent.is_dir():
-        raise UserError("no such folder", where=str(path.parent), fix="make it, or check --output")
-    return path
+from hf_ext.inference.preconditions import check_answer_file
 
 
 class AnswerFile:
@@ -42,7 +26,7 @@ class AnswerFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = check_target(path)
+        self.path = check_answer_file(path)
         self._temporary = self.path.with_name(f".{self.path.name}.tmp")
         self._stream: IO[str] | None = None
         self._header: list[str] = []

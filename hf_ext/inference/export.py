@@ -6,7 +6,6 @@ python -m hf_ext.inference.export outputs/tagger -o tagger.onnx    # and viterbi
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import shutil
@@ -23,16 +22,12 @@ from hf_ext.errors import UserError
 from hf_ext.evaluation import decisions
 from hf_ext.evaluation.decision_rule import CONFIG_KEY, DecisionRule
 from hf_ext.inference import viterbi
-from hf_ext.inference.command_line import CommandLine, leave_out_bars
+from hf_ext.inference.export_command import TOLERANCE
+from hf_ext.inference.preconditions import check_onnx_file, require_extra
 from hf_ext.inference.predictor import Predictor
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sample_rows import Batch, sample_batches
 from hf_ext.models.crf import ILLEGAL, LinearChainCRF
-
-logger = logging.getLogger(__name__)
-
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4  # largest difference of a score
 
 
 class ExportedGraph(nn.Module):
@@ -86,8 +81,8 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
         UserError: If a package of the extra ``onnx`` is missing, the model cannot be exported, or differs by more; then
             nothing is written.
     """
-    check_packages()
-    path = check_target(path)
+    require_extra("onnx", what="exporting")
+    path = check_onnx_file(path)
     batches = list(sample_batches(predictor))
     graph = ExportedGraph(predictor.task.engine.model, list(batches[0])).eval()
     program = _export(graph, batches[0])
@@ -109,31 +104,6 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
     reader = Path((viterbi if predictor.tags_words else decisions).__file__)
     shutil.copy(reader, path.with_name(reader.name))
     return difference
-
-
-def check_packages() -> None:
-    """Refuse to begin without the packages of the extra.
-
-    Raises:
-        UserError: Naming the one that is missing.
-    """
-    missing = next((name for name in PACKAGES if importlib.util.find_spec(name) is None), None)
-    if missing is not None:
-        raise UserError(f"exporting needs the package {missing}", fix="pip install 'hf_ext[onnx]'")
-
-
-def check_target(path: str | Path) -> Path:
-    """Refuse a place where no model can be written.
-
-    Raises:
-        UserError: If it does not end in ``.onnx``, or there is no such folder.
-    """
-    path = Path(path)
-    if path.suffix != ".onnx":
-        raise UserError("the exported model is a .onnx file", where=str(path), fix="give --output such a name")
-    if not path.parent.is_dir():
-        raise UserError("no such folder", where=str(path.parent), fix="make it, or check --output")
-    return path
 
 
 def describe(predictor: Predictor, graph: ExportedGraph) -> dict[str, Any]:
@@ -204,31 +174,8 @@ def _export(graph: ExportedGraph, batch: Batch) -> Any:
         raise UserError(f"{name} cannot be exported ({reason})", fix="use the Predictor, or another encoder") from error
 
 
-def main(argv: list[str]) -> None:
-    """Export the model that a command line names.
-
-    Raises:
-        UserError: As ``export_onnx``, or if the model cannot be loaded.
-    """
-    parser = CommandLine(__doc__)
-    parser.add_argument("-o", "--output", required=True, help="Where the model goes: a .onnx file.")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="Largest difference of a score.")
-    parser.add_code_flags()
-    arguments = parser.parse_args(argv)
-    check_packages()
-    check_target(arguments.output)
-    leave_out_bars()
-    predictor = Predictor.from_pretrained(
-        arguments.model,
-        device="cpu",
-        trust_remote_code=arguments.trust_remote_code,
-        revision=arguments.model_revision,
-    )
-    difference = export_onnx(predictor, arguments.output, tolerance=arguments.tolerance)
-    logger.info("%s: largest difference to the original %.1e", arguments.output, difference)
-
-
 if __name__ == "__main__":
     from hf_ext.cli.running import run_script
+    from hf_ext.inference.export_command import main
 
     run_script(main)

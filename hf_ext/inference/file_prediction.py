@@ -20,6 +20,7 @@ from hf_ext.data.tagging.reading import read_sentences
 from hf_ext.data.tagging.sentences import Sentence
 from hf_ext.errors import UserError
 from hf_ext.inference.answer_file import AnswerFile
+from hf_ext.inference.preconditions import check_source
 from hf_ext.inference.predictor import CHUNK, Predictor
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sentence_tagger import SentenceTagger
@@ -119,17 +120,6 @@ def predict_file(
         if not count:
             raise UserError("no rows", where=str(source), fix="check that this is the right file")
     return count
-
-
-def check_source(path: str | Path) -> Path:
-    """Refuse a file that is not there, before a model is loaded.
-
-    Raises:
-        UserError: If there is no such file.
-    """
-    if not Path(path).exists():
-        raise UserError("no such file", where=str(path), fix="check the path")
-    return Path(path)
 
 
 def _read_table(task: RowClassifier, source: Path, options: FileOptions) -> tuple[RowClassifier, Iterator[InputRow]]:

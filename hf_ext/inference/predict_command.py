@@ -10,23 +10,24 @@ import logging
 
 from hf_ext.data.arguments import DataArguments, split_names
 from hf_ext.data.tagging.arguments import FORMATS, TaggingDataArguments
-from hf_ext.inference.answer_file import check_target
 from hf_ext.inference.command_line import CommandLine, leave_out_bars, loading_options
-from hf_ext.inference.file_prediction import FileOptions, check_source, predict_file
-from hf_ext.inference.predictor import Predictor
+from hf_ext.inference.preconditions import check_answer_file, check_source
 
 logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> None:
-    """Answer the rows of a file.
+    """Answer the rows of a file; help and mistakes in the flags are answered before torch is loaded.
 
     Raises:
         UserError: For whatever is wrong with the flags, the model or the file.
     """
     arguments = build_command_line().parse_args(argv)
     check_source(arguments.file)
-    check_target(arguments.output)
+    check_answer_file(arguments.output)
+    from hf_ext.inference.file_prediction import FileOptions, predict_file
+    from hf_ext.inference.predictor import Predictor
+
     kept = arguments.keep_columns
     options = FileOptions(
         text_column_names=arguments.text_column_names,

@@ -6,19 +6,12 @@ python -m hf_ext.inference.serve outputs/tagger --port 8080
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-from pathlib import Path
 from typing import Any
 
 from hf_ext.errors import UserError
-from hf_ext.inference.command_line import CommandLine, leave_out_bars, loading_options, positive
 from hf_ext.inference.page import build_page
 from hf_ext.inference.predictor import Predictor
-
-logger = logging.getLogger(__name__)
-
-LOOPBACK = "127.0.0.1"
+from hf_ext.inference.serve_command import LOOPBACK
 
 
 def start_page(predictor: Predictor, name: str, *, host: str = LOOPBACK, port: int | None = None) -> tuple[Any, str]:
@@ -57,40 +50,8 @@ def start_page(predictor: Predictor, name: str, *, host: str = LOOPBACK, port: i
     return page, address
 
 
-def check_packages() -> None:
-    """Refuse to begin without gradio.
-
-    Raises:
-        UserError: Naming the extra.
-    """
-    if importlib.util.find_spec("gradio") is None:
-        raise UserError("the page needs the package gradio", fix="pip install 'hf_ext[serve]'")
-
-
-def main(argv: list[str]) -> None:
-    """Serve the model that a command line names until Ctrl+C.
-
-    Raises:
-        UserError: If gradio is missing, the model cannot be loaded, or the port is taken.
-    """
-    parser = CommandLine(__doc__)
-    parser.add_loading_flags()
-    parser.add_argument("--host", default=LOOPBACK, help="Address to listen on; 0.0.0.0 lets others in.")
-    parser.add_argument("--port", type=positive, help="Port; unset takes the first free one from 7860 on.")
-    arguments = parser.parse_args(argv)
-    check_packages()
-    leave_out_bars()
-    predictor = Predictor.from_pretrained(arguments.model, **loading_options(arguments))
-    name = Path(arguments.model).resolve().name if Path(arguments.model).exists() else arguments.model
-    page, address = start_page(predictor, name, host=arguments.host, port=arguments.port)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    if arguments.host != LOOPBACK:
-        logger.warning("Whoever reaches %s can use this page, without a password.", arguments.host)
-    logger.info("The page is at %s (Ctrl+C ends it).", address)
-    page.block_thread()
-
-
 if __name__ == "__main__":
     from hf_ext.cli.running import run_script
+    from hf_ext.inference.serve_command import main
 
     run_script(main)

@@ -130,6 +130,26 @@ except SystemExit as end:
     assert done.stderr == "hf_ext: error: none.txt: no such file – check --train_file\n"
 
 
+def test_help_and_mistakes_of_commands_on_saved_models_load_no_torch(tmp_path):
+    (tmp_path / "rows.csv").write_text("text\n", encoding="utf-8")
+    asked = [[name, "--help"] for name in ("predict", "export", "serve")]
+    asked += [["predict", "model", "none.csv", "-o", "a.csv"], ["predict", "model", "rows.csv", "-o", "a.pdf"]]
+    asked += [["export", "model", "-o", "a.pt"], ["serve", "model", "--port", "x"], ["serve"]]
+    ask = f"""
+import sys
+from hf_ext.cli.console import main
+for words in {asked}:
+    try:
+        main(words)
+    except SystemExit as end:
+        print("ended", end.code, sorted(set({HEAVY[:5]}) & set(sys.modules)))
+"""
+    done = python_of("-c", ask, cwd=tmp_path)
+    ends = [line for line in done.stdout.splitlines() if line.startswith("ended")]
+    assert ends == ["ended 0 []"] * 3 + ["ended 2 []"] * 5
+    assert done.stderr.count("hf_ext: error: ") == 5
+
+
 # --- env -------------------------------------------------------------------------------------------------------------
 
 

@@ -16,11 +16,11 @@ import torch
 from scripts.ner_files import english
 
 from hf_ext.errors import UserError
-from hf_ext.inference import Predictor, export, viterbi
+from hf_ext.inference import Predictor, export, export_command, preconditions, viterbi
 from hf_ext.models.crf import LinearChainCRF
 from hf_ext.models.tag_schemes import legal_transitions
 
-LACKING = [name for name in export.PACKAGES if importlib.util.find_spec(name) is None]
+LACKING = [name for name in preconditions.EXTRAS["onnx"] if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)} (extra onnx)")
 
 
@@ -92,7 +92,7 @@ def test_a_crf_from_scratch_is_exported_and_tags_as_the_predictor(tmp_path):
 def test_the_command_exports_text_with_columns(tmp_path, caplog):
     model = saved_models.save_classifier(tmp_path / "model", "columns")
     with caplog.at_level("INFO"):
-        export.main([model, "-o", str(tmp_path / "mine.onnx")])
+        export_command.main([model, "-o", str(tmp_path / "mine.onnx")])
     said = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
     assert "largest difference to the original" in said[-1]
     assert not [line for line in said if "torchvision" in line or "initializer" in line]
@@ -132,7 +132,7 @@ def test_a_model_that_differs_too_much_is_not_written(tmp_path, monkeypatch):
             shutil.copy(__file__, path)
 
     predictor = Predictor.from_pretrained(saved_models.save_classifier(tmp_path / "model", "text"), device="cpu")
-    monkeypatch.setattr(export, "check_packages", lambda: None)
+    monkeypatch.setitem(preconditions.EXTRAS, "onnx", ())
     monkeypatch.setattr(export, "_export", lambda graph, batch: Program())
     for difference in (2e-4, float("nan")):
         monkeypatch.setattr(export, "compare", lambda *_, difference=difference: difference)
@@ -154,10 +154,10 @@ def test_a_model_that_cannot_be_followed_is_refused_in_one_line(tmp_path):
 
 
 def test_missing_packages_and_odd_targets_are_named(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"the exported model is a \.onnx file"):
-        export.check_target(tmp_path / "mine.pt")
+    with pytest.raises(UserError, match=r"the exported model is written as \.onnx"):
+        preconditions.check_onnx_file(tmp_path / "mine.pt")
     with pytest.raises(UserError, match="no such folder"):
-        export.check_target(tmp_path / "nowhere" / "mine.onnx")
-    monkeypatch.setattr(export, "PACKAGES", ("onnx_that_nobody_has",))
+        preconditions.check_onnx_file(tmp_path / "nowhere" / "mine.onnx")
+    monkeypatch.setitem(preconditions.EXTRAS, "onnx", ("onnx_that_nobody_has",))
     with pytest.raises(UserError, match=r"needs the package onnx_that_nobody_has – pip install 'hf_ext\[onnx\]'"):
-        export.main(["model", "-o", str(tmp_path / "mine.onnx")])
+        export_command.main(["model", "-o", str(tmp_path / "mine.onnx")])

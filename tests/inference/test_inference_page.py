@@ -11,7 +11,7 @@ from docs.page_commands import read_command, shell_lines
 from scripts.support import read_csv, write_csv
 
 from hf_ext.cli.console import COMMANDS
-from hf_ext.inference import export, predict_command, serve
+from hf_ext.inference import export, export_command, preconditions, predict_command, serve, serve_command
 from hf_ext.inference.command_line import CommandLine
 from hf_ext.inference.predictor import Predictor
 
@@ -50,8 +50,7 @@ def test_the_commands_run(folder, monkeypatch):
     monkeypatch.chdir(folder)
     started = []
     monkeypatch.setattr(export, "export_onnx", lambda _, path, **options: started.append(path) or 0.0)
-    monkeypatch.setattr(export, "check_packages", lambda: None)
-    monkeypatch.setattr(serve, "check_packages", lambda: None)
+    monkeypatch.setattr(preconditions, "EXTRAS", {"onnx": (), "serve": ()})
 
     def start_page(predictor, name, **options):
         started.append(name)
@@ -64,7 +63,7 @@ def test_the_commands_run(folder, monkeypatch):
             assert re.fullmatch(r'pip install "hf_ext\[(onnx|serve)\]"', line)
             continue
         name, words = command
-        module = {"predict": predict_command, "export": export, "serve": serve}[name]
+        module = {"predict": predict_command, "export": export_command, "serve": serve_command}[name]
         assert COMMANDS[name].module == module.__name__
         try:
             module.main(words)
@@ -93,7 +92,8 @@ def flags_of(module, monkeypatch) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "heading"), [(predict_command, "## A file"), (export, "## ONNX"), (serve, "## A page to try a model")]
+    ("module", "heading"),
+    [(predict_command, "## A file"), (export_command, "## ONNX"), (serve_command, "## A page to try a model")],
 )
 def test_every_flag_has_its_row_with_its_default(module, heading, monkeypatch):
     section = re.split(r"^## ", PAGE.read_text(encoding="utf-8").partition(heading)[2], flags=re.MULTILINE)[0]

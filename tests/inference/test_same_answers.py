@@ -17,13 +17,13 @@ import transformers
 from scripts.support import run_main, write_csv
 
 from hf_ext.evaluation import decisions
-from hf_ext.inference import Predictor, export, page
+from hf_ext.inference import Predictor, export, page, preconditions
 from hf_ext.inference.sample_rows import sample_batches
 
 TEXTS = [row["text"] for row in saved_models.ROWS]
 TEMPERATURE = 1.7
 KINDS = ("two_labels", "several_labels")
-LACKING = [name for name in export.PACKAGES if importlib.util.find_spec(name) is None]
+LACKING = [name for name in preconditions.EXTRAS["onnx"] if importlib.util.find_spec(name) is None]
 
 
 def by_hand(logits: list[float], kind: str, thresholds: list[float]) -> tuple[dict[str, float], list[str]]:

@@ -10,7 +10,7 @@ import pytest
 import saved_models
 
 from hf_ext.errors import UserError
-from hf_ext.inference import Predictor, page, serve
+from hf_ext.inference import Predictor, page, serve, serve_command
 
 NEEDED = {
     "gradio (extra serve)": importlib.util.find_spec("gradio"),
@@ -85,7 +85,7 @@ def test_several_labels_and_numbers_are_shown_too(kind, tmp_path):
 def test_without_gradio_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs the package gradio – pip install 'hf_ext\[serve\]'"):
-        serve.main(["model"])
+        serve_command.main(["model"])
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------------
