@@ -31,7 +31,7 @@ def draw_trials(trials: Sequence[tuple[int, float, bool]], metric: str, *, great
             axes.plot(*zip(*ended, strict=True), "x", color=GREY, markersize=5, label="ended early")
         if finished:
             numbers, values = (list(column) for column in zip(*finished, strict=True))
-            axes.plot(numbers, values, "o", color=BLUE, markersize=4, label="trial")
+            axes.plot(numbers, values, "o", color=BLUE, markersize=4, label="trial", zorder=3)
             best = (np.maximum if greater_is_better else np.minimum).accumulate(values)
             last = max(number for number, _, _ in trials)
             axes.step([*numbers, last], [*best, best[-1]], where="post", color=ORANGE, label="best so far")

@@ -158,17 +158,15 @@ def test_a_tagger_is_searched_by_its_own_metric(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--no_do_eval",), "add --do_train --do_eval"),
+        (("--do_train=false",), "add --do_train --do_eval"),
         (("--tune_thresholds", "f1"), "best.yaml"),
         (("--resume_from_checkpoint", "x"), "goes on from its study"),
         (("--resume_from_checkpoint", "last"), "no search to go on with"),
     ],
 )
 def test_what_contradicts_a_search_is_refused_before_anything_is_read(tmp_path, more, message):
-    words = [word for word in words_of(tmp_path) if more != ("--no_do_eval",) or word != "--do_eval"]
-    more = () if more == ("--no_do_eval",) else more
     with pytest.raises(UserError, match=message):
-        run_main(*words, *more, "--output_dir", tmp_path / "out")
+        run_main(*words_of(tmp_path), *more, "--output_dir", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -178,11 +176,23 @@ def test_without_optuna_it_is_one_line(tmp_path, monkeypatch):
         run_main(*words_of(tmp_path), "--output_dir", tmp_path / "out")
 
 
-def test_a_space_that_only_fails_ends_with_the_reason(tmp_path):
+def test_a_search_that_only_fails_ends_with_the_reason(tmp_path, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise UserError("no room")
+
+    monkeypatch.setattr(TrialWatch, "on_evaluate", fail)
+    with pytest.raises(UserError, match=r"trials\.csv: no trial has given a figure \(no room\)"):
+        run_main(*words_of(tmp_path), "--output_dir", tmp_path / "out", "--tune_trials", "2")
+    trials = read_csv(tmp_path / "out" / "trials.csv", encoding="utf-8-sig")
+    assert [(trial["state"], trial["fault"]) for trial in trials] == [("failed", "no room")] * 2
+    assert not (tmp_path / "out" / "best.yaml").exists()
+
+
+def test_a_value_that_contradicts_the_command_line_is_refused(tmp_path):
     words = words_of(tmp_path, "--output_dir", tmp_path / "out", "--average_checkpoints", "2")
     (tmp_path / "space.yaml").write_text("ema_decay: [0.9]\n", encoding="utf-8")
-    with pytest.raises(UserError, match="both decide the final weights"):
-        run_main(*words)
+    with pytest.raises(UserError, match=r"space\.yaml:1: ema_decay: .*both decide the final weights"):
+        run_main(*words, "--save_strategy", "epoch")
 
 
 def test_pretraining_is_not_searched(tmp_path):
@@ -193,14 +203,15 @@ def test_pretraining_is_not_searched(tmp_path):
 
 @pytest.mark.slow
 def test_several_processes_are_refused_and_none_waits(tmp_path):
-    run = run_script(*words_of(tmp_path, "--output_dir", tmp_path / "out"), cwd=tmp_path, processes=2, timeout=180)
+    words = [word for word in words_of(tmp_path, "--output_dir", tmp_path / "out") if word != "--do_predict"]
+    run = run_script(*words, cwd=tmp_path, processes=2, timeout=180)
     assert run.returncode != 0
     assert run.stderr.count("hf_ext: error: --tune runs its trials in one process – start it without torchrun") == 1
 
 
 @pytest.mark.slow
 def test_a_mistake_in_the_space_ends_the_script_with_status_2(tmp_path):
-    words = words_of(tmp_path, "--output_dir", tmp_path / "out")
+    words = [word for word in words_of(tmp_path, "--output_dir", tmp_path / "out") if word != "--do_predict"]
     (tmp_path / "space.yaml").write_text("learning_rate: {low: 1e-3, high: 1e-4}\n", encoding="utf-8")
     run = run_script(*words, cwd=tmp_path)
     assert run.returncode == 2

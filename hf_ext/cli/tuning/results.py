@@ -54,7 +54,7 @@ class SearchResults:
         for trial in ended:
             logger.info("Trial %d, %d of %d: %s.", trial.number, self._place(trial), self.trials, self._tell(trial))
         self._told += len(ended)
-        best = self._best()
+        best = self.best
         for folder in self.folder.glob("trial-*"):
             if best is None or folder.name != f"trial-{best.number}":
                 shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +69,7 @@ class SearchResults:
         """
         header, rows = self._rows(space)
         self.files[TRIALS] = write_atomically(self.output / TRIALS, csv_table(header, rows))
-        best = self._best()
+        best = self.best
         if best is None:
             faults = [trial.user_attrs[FAULT] for trial in counted_trials(self.study) if FAULT in trial.user_attrs]
             what = f"no trial has given a figure ({faults[-1]})" if faults else "no trial has been finished"
@@ -104,7 +104,9 @@ class SearchResults:
         files.append(["train with it", f"{call} {self.files[BEST]}"])
         return f"\n{summary_table(table)}\n\n{summary_table(files)}\n"
 
-    def _best(self) -> optuna.trial.FrozenTrial | None:
+    @property
+    def best(self) -> optuna.trial.FrozenTrial | None:
+        """The best of the trials that were finished; None without one."""
         try:
             return self.study.best_trial
         except ValueError:  # none is finished

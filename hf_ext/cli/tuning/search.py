@@ -7,7 +7,8 @@ import logging
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,9 @@ class Search:
         self.command, self.args, self.parser = command, args, command.parser()
         given = self.parser.read_given(argv)
         self.given = {name: value for name, value in given.items() if name not in SEARCH_FLAGS}
+        if self.given.get("num_folds"):
+            fix = "search first, then cut folds with best.yaml"
+            raise UserError("--tune judges by one set of validation rows, not by --num_folds", fix=fix)
         self.space = read_space(Path(str(args.tune)), self.parser, self.given)
         self.output = Path(args.output_dir or ".")
         self.folder = self.output / FOLDER
@@ -154,7 +158,7 @@ class Search:
         missing = self.args.tune_trials - len(counted_trials(study))
         trainer.model_init = build_model
         if missing > 0:
-            with blame_run():
+            with blame_run(), _without_best(results):
                 trainer.hyperparameter_search(
                     trials.give_arguments,
                     lambda metrics: judge(metrics, metric),
@@ -192,6 +196,16 @@ class Search:
                 fix="go on with the same flags and space; --resume_changed_run goes on all the same",
             )
         study.set_user_attr(RECORD, now)
+
+
+@contextmanager
+def _without_best(results: SearchResults) -> Iterator[None]:
+    """Go on where Trainer asks for the best of trials of which none was finished; the results say what it was."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, UserError) or results.best is not None:
+            raise
 
 
 def trial_folder(trial: Any) -> str:

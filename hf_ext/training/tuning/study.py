@@ -27,7 +27,7 @@ def study_settings(path: Path, *, direction: str, pruning: bool) -> dict[str, An
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a trial that fails it would show the traceback
     path.parent.mkdir(parents=True, exist_ok=True)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS) if pruning else optuna.pruners.NopPruner()
     return {
