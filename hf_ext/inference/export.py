@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from hf_ext.inference.predictor import Predictor
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.inference.sample_rows import Batch, sample_batches
 from hf_ext.models.crf import ILLEGAL, LinearChainCRF
+from hf_ext.progress import with_bar
 
 
 class ExportedGraph(nn.Module):
@@ -85,11 +86,10 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
     path = check_onnx_file(path)
     batches = list(sample_batches(predictor))
     graph = ExportedGraph(predictor.task.engine.model, list(batches[0])).eval()
-    program = _export(graph, batches[0])
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        program.save(str(temporary))
-        difference = compare(graph, temporary, batches)
+        steps = with_bar(_write_and_compare(graph, temporary, batches), f"export {path.name}", unit="steps", total=6)
+        difference = float(np.max(list(steps)))  # NaN if one of them is
         if not difference <= tolerance:
             raise UserError(
                 f"the exported model differs by {difference:.1e}, more than {tolerance:g}",
@@ -101,7 +101,7 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
         temporary.unlink(missing_ok=True)
     settings = describe(predictor, graph)
     path.with_suffix(".json").write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
-    reader = Path((viterbi if predictor.tags_words else decisions).__file__)
+    reader = Path(str((viterbi if predictor.tags_words else decisions).__file__))
     shutil.copy(reader, path.with_name(reader.name))
     return difference
 
@@ -133,21 +133,25 @@ def decoding_scores(crf: LinearChainCRF) -> dict[str, list[Any]]:
     return scores
 
 
-def compare(graph: ExportedGraph, path: Path, batches: Iterable[Batch]) -> float:
-    """Give the largest difference between the scores of the original and those of onnxruntime at real tokens."""
+def compare(graph: ExportedGraph, path: Path, batches: Iterable[Batch]) -> Iterator[float]:
+    """Give, by batch, the largest difference between the original's scores and onnxruntime's at real tokens."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    largest = 0.0
     for batch in batches:
         with torch.no_grad():
             expected = [part.numpy() for part in graph(*batch.values())]
         found = session.run(None, {name: batch[name].numpy() for name in graph.inputs})
         real = batch["attention_mask"].numpy() != 0
-        for a, b in zip(expected, found, strict=True):
-            difference = np.abs(a - b)
-            largest = max(largest, float((difference[real] if a.ndim == 3 else difference).max()))
-    return largest
+        differences = [np.abs(a - b) for a, b in zip(expected, found, strict=True)]
+        yield float(np.max([(values[real] if values.ndim == 3 else values).max() for values in differences]))
+
+
+def _write_and_compare(graph: ExportedGraph, path: Path, batches: Sequence[Batch]) -> Iterator[float]:
+    """Write the file, and give the difference found after each step of it."""
+    _export(graph, batches[0]).save(str(path))
+    yield 0.0
+    yield from compare(graph, path, batches)
 
 
 def _export(graph: ExportedGraph, batch: Batch) -> Any:

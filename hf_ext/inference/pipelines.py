@@ -96,7 +96,7 @@ class ExtTextClassificationPipeline(TextClassificationPipeline):
         chances, decided = probabilities(logits, kind, rule.temperature)[0], decide(logits, kind, **rule.stored)[0]
         held = np.flatnonzero(decided).tolist() if kind == MULTI_LABEL else [int(decided)]
         order = sorted(range(len(chances)), key=lambda label: (label not in held, -chances[label]))
-        names = self.model.config.id2label
+        names: Any = self.model.config.id2label
         found = [{"label": names[label], "score": float(chances[label])} for label in order]
         return found[0] if top_k == 1 and _legacy else found[: len(held) if top_k == HELD else top_k]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import itertools
 import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import saved_models
 import torch
 from scripts.ner_files import english
 
+from hf_ext import progress
 from hf_ext.errors import UserError
 from hf_ext.inference import Predictor, export, export_command, preconditions, viterbi
 from hf_ext.models.crf import LinearChainCRF
@@ -135,10 +138,33 @@ def test_a_model_that_differs_too_much_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setitem(preconditions.EXTRAS, "onnx", ())
     monkeypatch.setattr(export, "_export", lambda graph, batch: Program())
     for difference in (2e-4, float("nan")):
-        monkeypatch.setattr(export, "compare", lambda *_, difference=difference: difference)
+        monkeypatch.setattr(export, "compare", lambda *_, difference=difference: iter([0.0, difference, 1e-6]))
         with pytest.raises(UserError, match="the exported model differs by"):
             export.export_onnx(predictor, tmp_path / "mine.onnx")
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_terminal_sees_the_steps_and_a_file_does_not(looked_at, tmp_path, monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return looked_at
+
+    class Program:
+        def save(self, path):
+            shutil.copy(__file__, path)
+
+    screen = Screen()
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=screen))
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr("datasets.are_progress_bars_disabled", lambda: False)
+    monkeypatch.setitem(preconditions.EXTRAS, "onnx", ())
+    monkeypatch.setattr(export, "_export", lambda graph, batch: Program())
+    monkeypatch.setattr(export, "compare", lambda graph, path, batches: (0.0 for _ in batches))
+    predictor = Predictor.from_pretrained(saved_models.save_classifier(tmp_path / "model", "text"), device="cpu")
+    assert export.export_onnx(predictor, tmp_path / "mine.onnx") == 0.0
+    shown = screen.getvalue()
+    assert ("export mine.onnx" in shown and "6/6" in shown) if looked_at else shown == ""
 
 
 def test_a_model_that_cannot_be_followed_is_refused_in_one_line(tmp_path):
