@@ -133,21 +133,22 @@ def test_a_killed_search_goes_on_to_the_same_end(searched, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_tagger_is_searched_by_its_own_metric(tmp_path):
-    """The rate of a CRF follows that of its trial, as it does in a run by itself."""
+def test_a_tagger_is_searched_by_its_own_metric(tmp_path, tiny_bert):
+    """The rate of a CRF follows that of its trial, and LoRA is merged before it is judged, as in a run by itself."""
+    pytest.importorskip("peft")
     write_columns(tmp_path / "a.txt", english(30))
     write_columns(tmp_path / "b.txt", english(12, offset=30))
     (tmp_path / "space.yaml").write_text(
-        "learning_rate: {low: 1e-3, high: 1e-1, log: true}\ndecoder: [softmax, crf]\nhead_rnn: [none, gru]\n",
+        "learning_rate: {low: 1e-3, high: 1e-2, log: true}\nlora_r: [2, 4]\nhead_rnn: [none, gru]\n",
         encoding="utf-8",
     )
     words = ("--do_train", "--do_eval", "--use_cpu", "--disable_tqdm", "true", "--write_report", "false")
     words += ("--train_file", tmp_path / "a.txt", "--validation_file", tmp_path / "b.txt", "--num_train_epochs", "1")
-    words += ("--embedding_size", "8", "--rnn_hidden_size", "8", "--head_rnn_hidden_size", "8")
+    words += ("--model_name_or_path", tiny_bert, "--decoder", "crf", "--head_rnn_hidden_size", "8")
     words += ("--cache_dir", tmp_path / "cache", "--output_dir", tmp_path / "out", "--load_best_model_at_end")
     words += ("--eval_strategy", "epoch", "--save_strategy", "epoch", "--metric_for_best_model", "f1")
     best = run_main(*words, "--tune", tmp_path / "space.yaml", "--tune_trials", "2", script="run_ner.py")["tune"]
-    assert not list((tmp_path / "out" / "tune").rglob("checkpoint-*"))
+    assert not [*(tmp_path / "out" / "tune").rglob("checkpoint-*"), *(tmp_path / "out" / "tune").rglob("adapter")]
     again = run_main(tmp_path / "out" / "best.yaml", script="run_ner.py")
     assert again["eval"]["eval_f1"] == best["f1"]
 

@@ -16,6 +16,7 @@ from hf_ext.errors import UserError
 from hf_ext.evaluation.csv_tables import csv_table
 from hf_ext.evaluation.reports import summary_table, write_atomically
 from hf_ext.report.house_style import has_matplotlib, save_picture
+from hf_ext.training.lora.merging import ADAPTER_FOLDER
 from hf_ext.training.tuning.space import SearchSpace
 from hf_ext.training.tuning.study import counted_trials
 from hf_ext.training.tuning.trial_run import FAULT, METRICS
@@ -105,6 +106,12 @@ class SearchResults:
         return f"\n{summary_table(table)}\n\n{summary_table(files)}\n"
 
     @property
+    def broke_off(self) -> bool:
+        """Whether the last trial was ended by something else than its values."""
+        counted = {trial.number for trial in counted_trials(self.study)}
+        return any(trial.number not in counted for trial in self.study.get_trials(deepcopy=False)[-1:])
+
+    @property
     def best(self) -> optuna.trial.FrozenTrial | None:
         """The best of the trials that were finished; None without one."""
         try:
@@ -141,8 +148,8 @@ class SearchResults:
     def _keep_results(self, best: optuna.trial.FrozenTrial) -> None:
         folder = self.folder / f"trial-{best.number}"
         folder.mkdir(parents=True, exist_ok=True)
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint, ignore_errors=True)
+        for weights in (*folder.glob("checkpoint-*"), folder / ADAPTER_FOLDER):
+            shutil.rmtree(weights, ignore_errors=True)
         figures = json.dumps(best.user_attrs.get(METRICS, {}), indent=4, sort_keys=True)
         write_atomically(folder / "eval_results.json", figures)
 

@@ -204,7 +204,7 @@ def _without_best(results: SearchResults) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if isinstance(error, UserError) or results.best is not None:
+        if isinstance(error, UserError) or results.best is not None or results.broke_off:
             raise
 
 

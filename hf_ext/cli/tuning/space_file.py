@@ -20,6 +20,7 @@ from hf_ext.training.argument_groups import (
     OptimizationArguments,
     RegularizationArguments,
 )
+from hf_ext.training.lora_arguments import LoraArguments
 from hf_ext.training.tuning.space import Choices, NumberRange, SearchSpace, Value
 
 # of transformers' own arguments those that decide what is learned; the others say where, how fast and how often
@@ -28,7 +29,9 @@ TRAINING_FLAGS = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm", "label_smoothing_factor"),
     *("optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "neftune_noise_alpha"),
 )
-TRAINING_GROUPS = (AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments)
+TRAINING_GROUPS = (
+    *(AdversarialArguments, OptimizationArguments, LossArguments, RegularizationArguments, LoraArguments),
+)
 # which checkpoint it is, and what tokenizer and features are made with before the search begins
 FIXED_MODEL_FLAGS = (set(CheckpointArguments.__dataclass_fields__) - {"freeze_encoder"}) | {
     *("embedding_file", "vocab_size", "min_token_count", "do_lower_case", "tokenizer_level", "character_encoder"),

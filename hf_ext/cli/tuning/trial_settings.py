@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.trainer_utils import SaveStrategy
 
+from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.padding import settle_padding
 from hf_ext.cli.parsing import ScriptArgumentParser, as_words
 from hf_ext.training.arguments import ExtTrainingArguments
@@ -53,6 +54,7 @@ class TrialSettings:
             words, _ = self.parser.read_words(as_words(settings, self.parser.actions))
             model_args, data_args, args = self.parser.fill(words)
             settle_padding(args, data_args)
+            check_lora(args, model_args)
             model = self.build(model_args, args)
         finally:
             logging.disable(before)

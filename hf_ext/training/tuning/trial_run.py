@@ -21,6 +21,7 @@ from transformers.trainer_utils import HPSearchBackend
 
 from hf_ext.errors import UserError
 from hf_ext.training.argument_groups import ARGUMENT_GROUPS
+from hf_ext.training.lora.merging import merge_lora
 
 if TYPE_CHECKING:
     import optuna
@@ -59,6 +60,7 @@ def run_trial(trainer: Any, trial: optuna.Trial) -> Any:
         own.remove_callback(watch)
         if watch.pruned:
             raise _pruned()
+        merge_lora(own)
         metrics = own.evaluate()
         trial.set_user_attr(METRICS, metrics)
         trainer.objective = trainer.compute_objective(metrics)
