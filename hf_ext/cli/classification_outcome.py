@@ -42,7 +42,12 @@ MAIN_METRICS = {
 
 
 class ClassificationOutcome(Outcome[ClassificationData]):
-    """The last step of ``run_classification.py``."""
+    """The last step of ``run_classification.py``.
+
+    Args:
+        args: The run's training arguments.
+        fits_rule: Whether an evaluation fits the temperature and thresholds that are asked for.
+    """
 
     task = "text-classification"
     titles: ClassVar[dict[str, str]] = {
@@ -52,8 +57,9 @@ class ClassificationOutcome(Outcome[ClassificationData]):
         "baseline_predict": "test: TF-IDF floor",
     }
 
-    def __init__(self, args: Any) -> None:
+    def __init__(self, args: Any, *, fits_rule: bool = True) -> None:
         super().__init__(args)
+        self.fits_rule = fits_rule
         self.judged: JudgedRows | None = None  # what the report is about
         self.judged_split = ""
         self.choice: dict[str, float] = {}  # what fitting the probabilities gave
@@ -65,7 +71,7 @@ class ClassificationOutcome(Outcome[ClassificationData]):
 
     def evaluate(self, trainer: Trainer, data: ClassificationData) -> None:
         """Fit temperature and thresholds where they are asked for, then evaluate by the rule of the model."""
-        if self.args.calibrate or self.args.tune_thresholds:
+        if self.fits_rule and (self.args.calibrate or self.args.tune_thresholds):
             self._choose(trainer, data)
         metric: Any = trainer.compute_metrics
         metric.rule = DecisionRule.from_config(_config(trainer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,12 @@ class TaggingOutcome(Outcome[TaggingData]):
         with blame_run(), ask_for_probabilities(trainer):
             output = trainer.predict(features, metric_key_prefix="predict")
         merged = data.merge("test", features, output.predictions)
-        names = data.schema.tags
-        predicted = [[names[tag] for tag in tags] for tags in merged.tags]
-        metrics = {**(output.metrics or {}), "predict_samples": len(predicted)}
-        scores = self._score(data, predicted, merged)
+        metrics = {**(output.metrics or {}), "predict_samples": len(merged.tags)}
+        scores = score_sentences(data, merged, args=self.args)
         self._record(trainer, "predict", metrics | {f"predict_{name}": value for name, value in scores.items()})
         self._has_report = any(tags is not None for tags in data.tags("test"))
         if trainer.is_world_process_zero():
-            self._write(data, predicted, merged)
+            self.files |= {path.name: path for path in write_sentences(self.folder, data, merged)}
 
     def _judge(self, trainer: Trainer, data: TaggingData) -> None:
         rows: Any = trainer.eval_dataset
@@ -73,7 +72,7 @@ class TaggingOutcome(Outcome[TaggingData]):
                 schema=data.schema,
                 words=data.words("validation"),
                 gold=data.tags("validation"),
-                predicted=[[data.schema.tags[tag] for tag in tags] for tags in merged.tags],
+                predicted=name_tags(data, merged),
                 tag_probabilities=merged.tag_probabilities,
                 chain_probabilities=merged.chain_probabilities,
                 spans=data.spans("validation"),
@@ -87,44 +86,6 @@ class TaggingOutcome(Outcome[TaggingData]):
             trainer.accelerator.unwrap_model(trainer.model), data, folder, reports=self.folder, split=split
         )
 
-    def _score(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> Metrics:
-        """Score what can be scored: sentences with tags the model has, and labels it has of sentences with words."""
-        gold, metrics = data.tags("test"), {}
-        if any(tags is not None for tags in gold):
-            counts = EntityCounts(data.schema.scheme, data.schema.tags)
-            totals = [(0, 0, 0)]
-            for known, found in zip(gold, predicted, strict=True):
-                if known is not None:
-                    counts.add(known, found)
-                    totals.append((counts.correct.total(), counts.predicted.total(), counts.gold.total()))
-            metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
-            if self.args.bootstrap_samples:
-                by_sentence = np.diff(totals, axis=0)
-                interval = entity_interval(by_sentence, samples=self.args.bootstrap_samples, seed=self.args.seed)
-                metrics |= interval_figures("f1", metrics["f1"], interval)
-        if merged.sentence_logits is not None:
-            chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
-            right = [None if tags is None else tags == found for tags, found in zip(gold, predicted, strict=True)]
-            labels = zip(data.sentence_labels("test"), data.words("test"), strict=True)
-            metrics |= score_sentence_labels([label if words else None for label, words in labels], chosen, right)
-        return metrics
-
-    def _write(self, data: TaggingData, predicted: Sequence[list[str]], merged: MergedTags) -> None:
-        paths = write_tag_predictions(
-            self.folder,
-            schema=data.schema,
-            words=data.words("test"),
-            gold=data.tags("test"),
-            predicted=predicted,
-            tag_probabilities=merged.tag_probabilities,
-            chain_probabilities=merged.chain_probabilities,
-            spans=data.spans("test"),
-            ids=data.ids("test"),
-            sentence_labels=data.sentence_labels("test"),
-            sentence_logits=merged.sentence_logits,
-        )
-        self.files |= {path.name: path for path in paths}
-
     def _count(self, data: TaggingData, split: str) -> int:
         return len(data.splits[split].sentences)
 
@@ -133,6 +94,65 @@ class TaggingOutcome(Outcome[TaggingData]):
 
     def _main_metrics(self, data: TaggingData) -> Sequence[str]:
         return MAIN_METRICS + (JOINT_METRICS if data.schema.sentence_labels else ())
+
+
+def score_sentences(
+    data: TaggingData, merged: MergedTags, rows: Sequence[int] | None = None, *, args: Any = None
+) -> Metrics:
+    """Score what can be scored: sentences with tags the model has, and labels it has of sentences with words.
+
+    Args:
+        data: With the test sentences.
+        merged: What was predicted, one entry for each of ``rows``.
+        rows: Which of the test sentences; all if missing.
+        args: Training arguments, which may ask for an interval; none if missing.
+
+    Returns:
+        The figures without prefix.
+    """
+    rows = range(len(merged.tags)) if rows is None else rows
+    predicted, metrics = name_tags(data, merged), {}
+    gold = _choose(data.tags("test"), rows)
+    if any(tags is not None for tags in gold):
+        counts = EntityCounts(data.schema.scheme, data.schema.tags)
+        totals = [(0, 0, 0)]
+        for known, found in zip(gold, predicted, strict=True):
+            if known is not None:
+                counts.add(known, found)
+                totals.append((counts.correct.total(), counts.predicted.total(), counts.gold.total()))
+        metrics = counts.scores(entity_level=data.arguments.return_entity_level_metrics)
+        if args is not None and args.bootstrap_samples:
+            interval = entity_interval(np.diff(totals, axis=0), samples=args.bootstrap_samples, seed=args.seed)
+            metrics |= interval_figures("f1", metrics["f1"], interval)
+    if merged.sentence_logits is not None:
+        chosen = [data.schema.sentence_labels[i] for i in merged.sentence_logits.argmax(1)]
+        right = [None if tags is None else tags == found for tags, found in zip(gold, predicted, strict=True)]
+        labels = zip(data.sentence_labels("test"), data.words("test"), strict=True)
+        known_labels = _choose([label if words else None for label, words in labels], rows)
+        metrics |= score_sentence_labels(known_labels, chosen, right)
+    return metrics
+
+
+def write_sentences(folder: Path, data: TaggingData, merged: MergedTags) -> list[Path]:
+    """Write what was predicted of the test sentences, see ``write_tag_predictions``; give the files."""
+    return write_tag_predictions(
+        folder,
+        schema=data.schema,
+        words=data.words("test"),
+        gold=data.tags("test"),
+        predicted=name_tags(data, merged),
+        tag_probabilities=merged.tag_probabilities,
+        chain_probabilities=merged.chain_probabilities,
+        spans=data.spans("test"),
+        ids=data.ids("test"),
+        sentence_labels=data.sentence_labels("test"),
+        sentence_logits=merged.sentence_logits,
+    )
+
+
+def name_tags(data: TaggingData, merged: MergedTags) -> list[list[str]]:
+    """Give the names of predicted tags."""
+    return [[data.schema.tags[tag] for tag in tags] for tags in merged.tags]
 
 
 def score_sentence_labels(
@@ -153,6 +173,10 @@ def score_sentence_labels(
     both = [right and fits for right, fits in rows if fits is not None]
     metrics = {"sentence_accuracy": sum(right for right, _ in rows) / len(rows)} if rows else {}
     return metrics | ({"both_right": sum(both) / len(both)} if both else {})
+
+
+def _choose(values: Sequence[Any], rows: Sequence[int]) -> list[Any]:
+    return [values[row] for row in rows]
 
 
 @contextmanager

@@ -52,7 +52,11 @@ class SourceArguments:
     split_indices: str | None = field(
         default=None, metadata={"help": "split_indices.json of an earlier run: the same rows on the same sides."}
     )
-    split_seed: int = field(default=42, metadata={"help": "Seed of the split."})
+    num_folds: int | None = field(
+        default=None,
+        metadata={"help": "Cut the training rows into k folds, and train k models, each without one of them."},
+    )
+    split_seed: int = field(default=42, metadata={"help": "Seed of the split, or of the folds."})
     drop_duplicates: bool = field(
         default=False, metadata={"help": "Keep the first of training rows with the same text, before splitting."}
     )
@@ -73,6 +77,7 @@ class SourceArguments:
     max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Keep only the first n test rows."})
     task_name: str | None = field(default=None, metadata={"help": "Accepted from older scripts; names the run only."})
+    fold: int | None = field(default=None, init=False)  # no flag: the fold that is left out, counted from 1
 
     def __post_init__(self) -> None:
         refuse_empty_names(self)
@@ -80,6 +85,11 @@ class SourceArguments:
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction < 1:
                 raise ValueError(f"--{name} is a fraction between 0 and 1, got {fraction}.")
+        if self.num_folds is not None and self.num_folds < 2:
+            raise ValueError(f"--num_folds must be at least 2, got {self.num_folds}.")
+        for name in ("validation_split", "test_split", "split_indices"):
+            if self.num_folds and getattr(self, name):
+                raise ValueError(f"--num_folds and --{name} both cut the training rows; leave one of them out.")
         counts = ("max_train_samples", "max_eval_samples", "max_predict_samples", "preprocessing_num_workers")
         for name in counts:
             count = getattr(self, name)
@@ -169,6 +179,8 @@ class DataArguments(SourceArguments):
             raise ValueError(f"--label_delimiter and --task {self.task} contradict each other.")
         if self.max_seq_length < 1:
             raise ValueError(f"--max_seq_length must be at least 1, got {self.max_seq_length}.")
+        if self.streaming and self.num_folds:
+            raise ValueError("--streaming and --num_folds exclude each other: folds are cut of rows in memory.")
         super().__post_init__()
 
 

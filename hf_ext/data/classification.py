@@ -20,7 +20,8 @@ from hf_ext.data.features import (
     note_truncation,
 )
 from hf_ext.data.labels import LabelReader, is_known
-from hf_ext.data.preparation import Prepared, RowSplit, prepare
+from hf_ext.data.preparation import prepare, prepare_training_rows
+from hf_ext.data.prepared import Prepared, RowSplit
 from hf_ext.data.rows import LINE_COLUMN
 from hf_ext.data.streaming import shuffle_stream
 from hf_ext.models.schema import TaskSchema
@@ -76,6 +77,24 @@ class ClassificationData:
             UserError: If a split is missing or anything in the rows cannot be used, with file and line.
         """
         made: Prepared = prepare(arguments, saved=saved, needs=needs, cache_dir=cache_dir, token=token)
+        return cls(made.schema, made.splits, made.notes, made.split_indices, arguments)
+
+    @classmethod
+    def of_training_rows(
+        cls, arguments: DataArguments, *, saved: TaskSchema, cache_dir: str | None = None, token: str | None = None
+    ) -> ClassificationData:
+        """Read all rows of the training file as test rows, in input order: what models of folds did not see is there.
+
+        Args:
+            arguments: Where the rows are.
+            saved: The schema of a model that was trained on some of them.
+            cache_dir: Where files of the Hub are kept.
+            token: Hub token for private data sets.
+
+        Raises:
+            UserError: If anything in the rows cannot be used, with file and line.
+        """
+        made = prepare_training_rows(arguments, saved=saved, cache_dir=cache_dir, token=token)
         return cls(made.schema, made.splits, made.notes, made.split_indices, arguments)
 
     def training_texts(self) -> Iterator[str]:

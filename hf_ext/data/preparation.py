@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from hf_ext.data.arguments import DataArguments, split_names
 from hf_ext.data.checks import rows as checks
 from hf_ext.data.columns import Columns, check_present, note_ignored_flags, resolve_columns
 from hf_ext.data.features import join_texts
+from hf_ext.data.folds import leave_out_fold
 from hf_ext.data.labels import Label, LabelReader, choose_problem_type, fit_labels
+from hf_ext.data.prepared import Prepared, RowSplit
 from hf_ext.data.rows import LINE_COLUMN, Row, RowReader, Table
 from hf_ext.data.sources import Sources, load_sources
 from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_indices, split_rows
@@ -23,33 +25,6 @@ from hf_ext.errors import UserError
 from hf_ext.models.schema import REGRESSION, LabelSchema, TabularSchema, TaskSchema
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class RowSplit:
-    """The rows of one split.
-
-    Args:
-        name: ``train``, ``validation`` or ``test``.
-        rows: Text cells, and the line of each row in the column ``_line``; an IterableDataset when streamed.
-        source: The file, for messages.
-        reader: How its label cells are read; None when it has no label column.
-    """
-
-    name: str
-    rows: datasets.Dataset | datasets.IterableDataset
-    source: str
-    reader: LabelReader | None = None
-
-
-@dataclass
-class Prepared:
-    """What ``prepare`` has made; the fields of ``ClassificationData``."""
-
-    schema: TaskSchema
-    splits: dict[str, RowSplit]
-    notes: list[str]
-    split_indices: dict[str, Any] | None
 
 
 def prepare(
@@ -69,13 +44,21 @@ def prepare(
         raise ValueError("needs must name at least one of train, validation, test")
     frozen = saved if "train" not in needs else None
     sources = load_sources(arguments, needs, has_schema=frozen is not None, cache_dir=cache_dir, token=token)
-    preparation = _Preparation(arguments, sources, saved, frozen)
-    try:
-        return preparation.run(needs)
-    except UserError:
-        for note in dict.fromkeys(preparation.notes):  # what has been noticed so far often says why
-            logger.info(note)
-        raise
+    return _Preparation(arguments, sources, saved, frozen).run(needs)
+
+
+def prepare_training_rows(
+    arguments: DataArguments, *, saved: TaskSchema, cache_dir: str | None = None, token: str | None = None
+) -> Prepared:
+    """Do all that ``ClassificationData.of_training_rows`` promises.
+
+    Raises:
+        UserError: If anything in the rows cannot be used, with file and line.
+    """
+    arguments = replace(arguments, num_folds=None, drop_duplicates=False, max_predict_samples=None)
+    sources = load_sources(arguments, {"train"}, has_schema=True, cache_dir=cache_dir, token=token)
+    sources.tables = {"test": sources.tables["train"]}
+    return _Preparation(arguments, sources, saved, saved).run({"test"})
 
 
 class _Preparation:
@@ -93,6 +76,14 @@ class _Preparation:
         self.columns, self.reader = self._resolve()
 
     def run(self, needs: Collection[str]) -> Prepared:
+        try:
+            return self._run(needs)
+        except UserError:
+            for note in dict.fromkeys(self.notes):  # what has been noticed so far often says why
+                logger.info(note)
+            raise
+
+    def _run(self, needs: Collection[str]) -> Prepared:
         self._cut_training_rows()
         splits = {name: self._read_labels(name, table) for name, table in self.tables.items()}
         schema = self._frozen_schema()
@@ -156,7 +147,7 @@ class _Preparation:
     def _cut_training_rows(self) -> None:
         """Leave out repeats if asked, and hold out validation and test rows if asked."""
         table, arguments, cuts = self.tables.get("train"), self.arguments, self.sources.cuts
-        if table is None or not (cuts or arguments.drop_duplicates):
+        if table is None or not (cuts or arguments.drop_duplicates or arguments.fold):
             return
         if cuts and arguments.split_indices:
             sides = read_split_indices(Path(arguments.split_indices), rows=len(table.rows), source=table.source)
@@ -164,7 +155,7 @@ class _Preparation:
                 self.notes.append(f"{arguments.split_indices} decides the split; flags that say otherwise are ignored")
         else:
             sides = self._choose_sides(table)
-        if cuts:
+        if cuts or arguments.fold:
             self.indices = sides.to_json(Path(table.source).name, len(table.rows))
         for side in ("train", *cuts):
             self.tables[side] = Table(table.rows.select(getattr(sides, side)), table.source)
@@ -173,30 +164,34 @@ class _Preparation:
         arguments = self.arguments
         split = self._read_labels("train", table)
         labels, rows = self.labels["train"], split.rows[:]
-        positions = self.positions
+        names = [name for name in (*self.columns.text, self.columns.pair) if name]
+        texts = list(zip(*(rows[name] for name in names), strict=True))
         kept = list(range(len(labels)))
         if arguments.drop_duplicates:
-            names = [name for name in (*self.columns.text, self.columns.pair) if name]
-            kept, notes = find_duplicates(list(zip(*(rows[name] for name in names), strict=True)), labels)
+            kept, notes = find_duplicates(texts, labels)
             self.notes += [f"{table.source}: {note}" for note in notes]
-        if not self.sources.cuts:
-            return SplitRows(train=[positions[i] for i in kept])
-        strata: list[str] | int = len(kept)
-        if self.reader.problem_type != REGRESSION:
-            strata = [_stratum(labels[i]) for i in kept]
+        positions, labels = [self.positions[i] for i in kept], [labels[i] for i in kept]
+        if not (self.sources.cuts or arguments.fold):
+            return SplitRows(train=positions)
         groups = None
         if arguments.split_by:
             check_present([arguments.split_by], table.columns, table.source)
             groups = [str(rows[arguments.split_by][i]) for i in kept]
-        sides = split_rows(
-            strata,
-            validation=arguments.validation_split or 0.0,
-            test=arguments.test_split or 0.0,
-            seed=arguments.split_seed,
-            groups=groups,
-        )
+        numbers = self.reader.problem_type == REGRESSION
+        if arguments.fold:
+            held_out = "validation" if "validation" in self.sources.cuts else "test"
+            texts = [texts[i] for i in kept]
+            sides = leave_out_fold(arguments, labels, texts, held_out=held_out, groups=groups, numbers=numbers)
+        else:
+            sides = split_rows(
+                len(kept) if numbers else [_stratum(label) for label in labels],
+                validation=arguments.validation_split or 0.0,
+                test=arguments.test_split or 0.0,
+                seed=arguments.split_seed,
+                groups=groups,
+            )
         self.notes += [f"{table.source}: {note}" for note in sides.notes]
-        return sides.select([positions[i] for i in kept])
+        return sides.select(positions)
 
     def _read_labels(self, name: str, table: Table) -> RowSplit:
         """Read the label cells of a split; unlabelled rows leave it, except from the test split."""

@@ -131,7 +131,7 @@ def _offer(arguments: DataArguments, cache_dir: str | None, token: str | None) -
 
 
 def _find_cuts(arguments: SourceArguments, offered: Collection[str]) -> tuple[str, ...]:
-    cuts = []
+    cuts = ["validation"] if arguments.fold and "validation" not in offered else []
     for split, fraction in (("validation", arguments.validation_split), ("test", arguments.test_split)):
         if fraction and split in offered:
             raise UserError(f"both --{split}_split and a file of {split} rows are given", fix="leave one of them out")

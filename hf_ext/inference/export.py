@@ -84,6 +84,8 @@ def export_onnx(predictor: Predictor, path: str | Path, *, tolerance: float = TO
     """
     require_extra("onnx", what="exporting")
     path = check_onnx_file(path)
+    if predictor.is_ensemble:
+        raise UserError("a folder of folds holds several models", fix="export one of its folds")
     batches = list(sample_batches(predictor))
     graph = ExportedGraph(predictor.task.engine.model, list(batches[0])).eval()
     temporary = path.with_name(f".{path.name}.tmp")

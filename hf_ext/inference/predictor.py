@@ -6,14 +6,17 @@ python -m hf_ext.inference.predictor outputs/tagger new.txt -o entities.jsonl --
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from hf_ext.inference.engine import Engine, choose_device, choose_precision
+from hf_ext.inference.folds import find_folds
 from hf_ext.inference.row_classifier import RowClassifier
+from hf_ext.inference.row_ensemble import RowEnsemble
 from hf_ext.inference.saved_model import SavedModel, load_saved_model
+from hf_ext.inference.sentence_ensemble import SentenceEnsemble
 from hf_ext.inference.sentence_tagger import SentenceTagger
 from hf_ext.models.tagging_schema import TaggingSchema
 
@@ -55,6 +58,8 @@ class Predictor:
     ) -> Predictor:
         """Load a folder that a run of ours, or of transformers, has saved.
 
+        The folder of ``--num_folds`` gives all its models, which answer together.
+
         Args:
             name: The folder, or a name on the Hub.
             device: For example ``cuda:1``; the accelerator that there is, else the CPU.
@@ -67,8 +72,12 @@ class Predictor:
             UserError: If it cannot be read, holds no trained head, or there is no such device.
         """
         place = choose_device(device)
-        saved = load_saved_model(name, trust_remote_code=trust_remote_code, revision=revision)
-        return cls.from_model(saved, Engine(saved.model, place, choose_precision(precision, place), batch_size))
+        members = []
+        for folder in [str(fold) for fold in find_folds(name)] or [str(name)]:
+            saved = load_saved_model(folder, trust_remote_code=trust_remote_code, revision=revision)
+            engine = Engine(saved.model, place, choose_precision(precision, place), batch_size)
+            members.append(cls.from_model(saved, engine))
+        return members[0] if len(members) == 1 else cls.from_members(members)
 
     @classmethod
     def from_model(cls, saved: SavedModel, engine: Engine) -> Predictor:
@@ -77,10 +86,28 @@ class Predictor:
             return cls(SentenceTagger(engine, saved.tokenizer, saved.schema))
         return cls(RowClassifier(engine, saved.tokenizer, saved.schema))
 
+    @classmethod
+    def from_members(cls, members: Sequence[Predictor]) -> Predictor:
+        """Answer with several models as one: classifiers by the mean of their probabilities, taggers of their scores.
+
+        Raises:
+            ValueError: If they differ in task, labels or tags.
+        """
+        rows = [member.task for member in members if isinstance(member.task, RowClassifier)]
+        sentences = [member.task for member in members if isinstance(member.task, SentenceTagger)]
+        if rows and sentences:
+            raise ValueError("the members of an ensemble must all be classifiers, or all be taggers.")
+        return cls(RowEnsemble.of(rows) if rows else SentenceEnsemble.of(sentences))
+
     @property
     def tags_words(self) -> bool:
         """Whether the model is a tagger."""
         return isinstance(self.task, SentenceTagger)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether several models answer together."""
+        return isinstance(self.task, RowEnsemble | SentenceEnsemble)
 
     def __call__(self, inputs: Any) -> Any:
         """Answer one input, or several.

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -22,7 +23,7 @@ from hf_ext.evaluation.decision_rule import DecisionRule
 from hf_ext.evaluation.reports import describe_answers
 from hf_ext.inference.engine import Engine
 from hf_ext.models.positions import count_positions
-from hf_ext.models.schema import TaskSchema
+from hf_ext.models.schema import TaskSchema, TextSchema
 
 Cells = dict[str, str]
 TEXT_COLUMN = "text"  # what a model that hf_ext has not saved calls its only text
@@ -90,10 +91,18 @@ class RowClassifier:
         """
         if not rows:
             return []
+        labels = self.schema.labels
+        return describe_answers(Answers.from_logits(self.logits(rows), labels.problem_type, self.rule), labels)
+
+    def logits(self, rows: Sequence[Cells]) -> NDArray[Any]:
+        """Give the model's logits ``(N, L)`` for rows that ``read`` has taken; needs a row."""
         outputs = self.engine.run(self.encode(rows), ClassificationCollator(self.tokenizer), _logits)
-        logits = np.stack([row for (row,) in outputs])  # (N, L)
-        rule = DecisionRule.from_config(self.engine.model.config)
-        return describe_answers(Answers.from_logits(logits, self.schema.labels.problem_type, rule), self.schema.labels)
+        return np.stack([row for (row,) in outputs])
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How logits become probabilities and answers."""
+        return DecisionRule.from_config(self.engine.model.config)
 
     def encode(self, rows: Sequence[Cells]) -> list[dict[str, Any]]:
         """Turn rows into features, as ``FeatureEncoder`` makes them."""
@@ -102,7 +111,10 @@ class RowClassifier:
 
     def with_columns(self, columns: Columns) -> RowClassifier:
         """Give the same model reading columns under the names that a file has for them."""
-        text = replace(self.schema.text, columns=columns.text, pair_column=columns.pair)
+        return self.reading(replace(self.schema.text, columns=columns.text, pair_column=columns.pair))
+
+    def reading(self, text: TextSchema) -> RowClassifier:
+        """Give the same model reading texts as another schema says."""
         return replace(self, schema=replace(self.schema, text=text))
 
     @cached_property

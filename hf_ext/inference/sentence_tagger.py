@@ -90,10 +90,14 @@ class SentenceTagger:
         """
         if not sentences:
             return []
+        merged = self.tag(sentences)
+        return [self.describe(sentence, merged, i) for i, sentence in enumerate(sentences)]
+
+    def tag(self, sentences: Sequence[Sentence]) -> MergedTags:
+        """Give the tags of the words of sentences, with their probabilities; needs a sentence."""
         windows = self.windows(sentences)
         outputs = self.engine.run(list(windows), TaggingCollator(self.tokenizer), choose_outputs)
-        merged = self.merge(sentences, windows, outputs)
-        return [self.describe(sentence, merged, i) for i, sentence in enumerate(sentences)]
+        return self.merge(sentences, windows, outputs)
 
     def windows(self, sentences: Sequence[Sentence]) -> datasets.Dataset:
         """Cut sentences into windows of features, as ``TaggingEncoder`` makes them."""

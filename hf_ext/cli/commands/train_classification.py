@@ -16,6 +16,8 @@ from hf_ext.cli.classifier_building import (
 )
 from hf_ext.cli.command_lines import CLASSIFICATION
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.folds.classification import RowFolds
+from hf_ext.cli.folds.loading import asks_for_folds
 from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import length_multiple, settle_padding
@@ -31,10 +33,18 @@ from hf_ext.training.lora.adapter import add_lora
 from hf_ext.training.trainer import ExtTrainer
 
 
-def main(argv: list[str]) -> dict:
-    """Run the eight steps and give the metrics of each split."""
+def main(argv: list[str], *, fold: int | None = None) -> dict:
+    """Run the eight steps and give the metrics of each split.
+
+    Args:
+        argv: The words of the command line.
+        fold: With ``--num_folds`` the one that is left out; None runs all of them.
+    """
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = CLASSIFICATION.parse(argv)
+    if fold is None and asks_for_folds(model_args, data_args):
+        return RowFolds.run(main, argv)
+    data_args.fold = fold
     search = plan_search(CLASSIFICATION, argv, args)
     check_output_dir(args)
     settle_padding(args, data_args)
@@ -43,7 +53,7 @@ def main(argv: list[str]) -> dict:
 
     # 2. Logging and seeds
     start_session(args)
-    outcome = ClassificationOutcome(args)
+    outcome = ClassificationOutcome(args, fits_rule=fold is None)
 
     # 3. Data: read and check the rows; fit labels and columns on the training split only
     saved = load_saved_schema(model_args, trains=args.do_train)

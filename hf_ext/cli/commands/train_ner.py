@@ -6,6 +6,8 @@ from transformers import PreTrainedModel
 
 from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.faults import blame_flags
+from hf_ext.cli.folds.loading import asks_for_folds
+from hf_ext.cli.folds.tagging import SentenceFolds
 from hf_ext.cli.lora_checks import check_lora
 from hf_ext.cli.main_process_first import main_process_first
 from hf_ext.cli.padding import length_multiple, settle_padding
@@ -31,10 +33,18 @@ from hf_ext.training.lora.adapter import add_lora
 from hf_ext.training.trainer import ExtTrainer
 
 
-def main(argv: list[str]) -> dict:
-    """Run the eight steps and give the metrics of each split."""
+def main(argv: list[str], *, fold: int | None = None) -> dict:
+    """Run the eight steps and give the metrics of each split.
+
+    Args:
+        argv: The words of the command line.
+        fold: With ``--num_folds`` the one that is left out; None runs all of them.
+    """
     # 1. Arguments: command line over YAML or JSON file over defaults
     model_args, data_args, args = TAGGING.parse(argv)
+    if fold is None and asks_for_folds(model_args, data_args):
+        return SentenceFolds.run(main, argv)
+    data_args.fold = fold
     search = plan_search(TAGGING, argv, args)
     check_output_dir(args)
     check_choosing(args)

@@ -18,7 +18,7 @@ from hf_ext.data.checks.report import DataReport, Figures, describe_sizes
 from hf_ext.data.checks.text_cells import count_characters, find_broken
 from hf_ext.data.classification import ClassificationData
 from hf_ext.data.labels import Label, LabelReader
-from hf_ext.data.preparation import RowSplit
+from hf_ext.data.prepared import RowSplit
 from hf_ext.data.rows import LINE_COLUMN
 from hf_ext.models.schema import REGRESSION, SINGLE_LABEL, parse_number
 

@@ -68,7 +68,7 @@ def merge_windows(
         for i in range(len(outputs[0])):
             sentence, first = places["sentence"][row], places["first_word"][row]
             begin, end = places["owned_first"][row], places["owned_end"][row]
-            where = _find_words(outputs[0][i], places["word_starts"][row], tokens[row] if tokens else None)
+            where = find_words(outputs[0][i], places["word_starts"][row], tokens[row] if tokens else None)
             for name, values in zip(names, outputs, strict=False):
                 merged[name][sentence][begin:end] = values[i][where[begin - first : end - first]].tolist()
             if logits is not None and sentence_logits is not None and first == 0:
@@ -109,7 +109,7 @@ def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tags, best, best
 
 
-def _find_words(tags: np.ndarray, starts: Sequence[int], tokens: int | None) -> np.ndarray:
+def find_words(tags: np.ndarray, starts: Sequence[int], tokens: int | None) -> np.ndarray:
     """Find where the words of one window stand in its row of a batch.
 
     A model that tags words only tells it; one that tags every token has them at ``starts``, behind the padding if that

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from hf_ext.data.checks import rows as checks
 from hf_ext.data.checks.findings import Finding
 from hf_ext.data.checks.whole_texts import refuse_whole_texts
+from hf_ext.data.folds import leave_out_fold
 from hf_ext.data.sources import plan_sources
 from hf_ext.data.splits import SIDES, SplitRows, find_duplicates, read_split_indices, split_rows
 from hf_ext.data.tagging.arguments import TaggingDataArguments
-from hf_ext.data.tagging.sentences import SentenceFile
+from hf_ext.data.tagging.sentences import Sentence, SentenceFile
 from hf_ext.data.tagging.sources import offer_sources
 from hf_ext.data.tagging.tag_sets import (
     choose_scheme,
@@ -27,6 +29,7 @@ from hf_ext.data.tagging.tag_sets import (
 )
 from hf_ext.errors import UserError
 from hf_ext.han import han_prevails
+from hf_ext.models.tag_schemes import split_tag
 from hf_ext.models.tagging_schema import LONGEST_WINDOW, TaggingSchema
 
 logger = logging.getLogger(__name__)
@@ -63,16 +66,28 @@ def prepare(
     frozen = saved if "train" not in needs else None
     plan = plan_sources(arguments, needs, offered, has_schema=frozen is not None)
     preparation = _Preparation(arguments, saved, frozen)
-    try:
+    with preparation.telling():
         for split in sorted(plan.read, key=SIDES.index):
             preparation.read(split, offered[split])
         if plan.borrowed:
             preparation.borrow()
         return preparation.run(needs, plan.cuts)
-    except UserError:
-        for note in dict.fromkeys(preparation.notes):  # what has been noticed so far often says why
-            logger.info(note)
-        raise
+
+
+def prepare_training_sentences(
+    arguments: TaggingDataArguments, *, saved: TaggingSchema, cache_dir: str | None = None, token: str | None = None
+) -> Prepared:
+    """Do all that ``TaggingData.of_training_sentences`` promises.
+
+    Raises:
+        UserError: If anything in the sentences cannot be used, with file and line.
+    """
+    arguments = replace(arguments, num_folds=None, drop_duplicates=False, max_predict_samples=None)
+    offered = offer_sources(arguments, cache_dir=cache_dir, token=token)
+    preparation = _Preparation(arguments, saved, saved)
+    with preparation.telling():
+        preparation.read("train", offered["train"])
+        return preparation.run({"test"}, (), renamed={"train": "test"})
 
 
 class _Preparation:
@@ -88,6 +103,16 @@ class _Preparation:
         asked = None if arguments.level == "auto" else arguments.level
         ours = frozen is not None and frozen.tokens_column is not None  # a head saved elsewhere says nothing of text
         self.level = asked or (frozen.level if frozen and ours else None)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell what has been noticed so far where an error ends the work: it often says why."""
+        try:
+            yield
+        except UserError:
+            for note in dict.fromkeys(self.notes):
+                logger.info(note)
+            raise
 
     def read(self, split: str, reader: Any) -> None:
         file: SentenceFile = reader(unlabelled=split == "test", level=self.level, saved=self.frozen or self.saved)
@@ -107,13 +132,14 @@ class _Preparation:
         self.notes.append(f"{test.source}: no validation sentences are given, so the test sentences are used")
         self.files["validation"] = replace(test, sentences=[replace(sentence) for sentence in test.sentences])
 
-    def run(self, needs: Collection[str], cuts: Collection[str]) -> Prepared:
+    def run(self, needs: Collection[str], cuts: Collection[str], renamed: Mapping[str, str] | None = None) -> Prepared:
         joint = self._settle_sentence_labels()
         for split in SIDES[:2]:
             if split in self.files:
                 self._drop_unlabelled(self.files[split], joint)
+        self.files = {(renamed or {}).get(split, split): file for split, file in self.files.items()}
         target = self._settle_scheme()
-        self._cut(cuts)
+        self._cut(cuts, target)
         schema = self.frozen or self._fit(self.files["train"], target)
         if self.arguments.max_seq_length is not None:
             schema = replace(schema, max_length=self.arguments.max_seq_length)
@@ -184,10 +210,10 @@ class _Preparation:
         if source != target and any(sentence.tags for sentence in file.sentences):
             self.notes.append(f"{file.source}: tags converted from {source} to {target}")
 
-    def _cut(self, cuts: Collection[str]) -> None:
+    def _cut(self, cuts: Collection[str], scheme: str) -> None:
         """Leave out repeats if asked, and hold out validation and test sentences if asked."""
         file, arguments = self.files.get("train"), self.arguments
-        if file is None or not (cuts or arguments.drop_duplicates):
+        if file is None or not (cuts or arguments.drop_duplicates or arguments.fold):
             return
         count = len(file.sentences)
         if cuts and arguments.split_indices:
@@ -195,27 +221,33 @@ class _Preparation:
             if arguments.drop_duplicates or arguments.validation_split or arguments.test_split:
                 self.notes.append(f"{arguments.split_indices} decides the split; flags that say otherwise are ignored")
         else:
-            sides = self._choose_sides(file, bool(cuts))
-        if cuts:
+            sides = self._choose_sides(file, cuts, scheme)
+        if cuts or arguments.fold:
             self.indices = sides.to_json(Path(file.source).name, count)
         for side in ("train", *cuts):
             self.files[side] = replace(file, sentences=[file.sentences[i] for i in getattr(sides, side)])
 
-    def _choose_sides(self, file: SentenceFile, cuts: bool) -> SplitRows:
+    def _choose_sides(self, file: SentenceFile, cuts: Collection[str], scheme: str) -> SplitRows:
         arguments = self.arguments
         kept = list(range(len(file.sentences)))
         if arguments.drop_duplicates:
             kept, notes = find_duplicates([tuple(s.words) for s in file.sentences], [s.tags for s in file.sentences])
             self.notes += [f"{file.source}: {note}" for note in notes]
-        if not cuts:
+        if not (cuts or arguments.fold):
             return SplitRows(train=kept)
-        labels = [file.sentences[i].label for i in kept]
-        sides = split_rows(
-            [str(label) for label in labels] if labels[0] is not None else len(kept),
-            validation=arguments.validation_split or 0.0,
-            test=arguments.test_split or 0.0,
-            seed=arguments.split_seed,
-        )
+        sentences = [file.sentences[i] for i in kept]
+        if arguments.fold:
+            names = [names_to_spread(sentence, scheme) for sentence in sentences]
+            held_out = "validation" if "validation" in cuts else "test"
+            sides = leave_out_fold(arguments, names, [sentence.words for sentence in sentences], held_out=held_out)
+        else:
+            labels = [sentence.label for sentence in sentences]
+            sides = split_rows(
+                [str(label) for label in labels] if labels[0] is not None else len(kept),
+                validation=arguments.validation_split or 0.0,
+                test=arguments.test_split or 0.0,
+                seed=arguments.split_seed,
+            )
         self.notes += [f"{file.source}: {note}" for note in sides.notes]
         return sides.select(kept)
 
@@ -297,3 +329,14 @@ class _Preparation:
         if not any(sentence.words for sentence in sentences[:limit]):
             raise UserError(f"no {split} sentences are left", where=file.source, fix="check the notes above")
         return replace(file, sentences=sentences[:limit])
+
+
+def names_to_spread(sentence: Sentence, scheme: str) -> list[str]:
+    """Name what each fold should have its share of: the types of the entities of a sentence, and its label.
+
+    Where tags are no entities (parts of speech), it is the tags. IOB1 and IO tags that look rare, such as a ``B-``
+    beside an entity of its kind, count as themselves, since a model knows the tags of its training sentences only.
+    """
+    kinds = {split_tag(tag, scheme)[1] or tag for tag in sentence.tags or ()}
+    rare = {tag for tag in sentence.tags or () if scheme == "IOB1" and tag.startswith("B")}
+    return sorted(kinds | rare | ({f"label {sentence.label}"} if sentence.label is not None else set()))

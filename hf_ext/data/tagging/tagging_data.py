@@ -16,7 +16,7 @@ from hf_ext.data.features import limit_length, make_features
 from hf_ext.data.tagging.arguments import TaggingDataArguments
 from hf_ext.data.tagging.features import CUT_COLUMN, REPLACED_COLUMN, TaggingEncoder
 from hf_ext.data.tagging.merging import MergedTags, merge_windows
-from hf_ext.data.tagging.preparation import Prepared, prepare
+from hf_ext.data.tagging.preparation import Prepared, prepare, prepare_training_sentences
 from hf_ext.data.tagging.sentences import SentenceFile, Span
 from hf_ext.models.tagging_schema import TaggingSchema
 
@@ -77,6 +77,29 @@ class TaggingData:
             UserError: If a split is missing or anything in the sentences cannot be used, with file and line.
         """
         made: Prepared = prepare(arguments, saved=saved, needs=needs, cache_dir=cache_dir, token=token)
+        return cls(made.schema, made.splits, made.notes, made.split_indices, arguments)
+
+    @classmethod
+    def of_training_sentences(
+        cls,
+        arguments: TaggingDataArguments,
+        *,
+        saved: TaggingSchema,
+        cache_dir: str | None = None,
+        token: str | None = None,
+    ) -> TaggingData:
+        """Read all sentences of the training file as test sentences, in input order.
+
+        Args:
+            arguments: Where the sentences are.
+            saved: The schema of a model that was trained on some of them.
+            cache_dir: Where files of the Hub are kept.
+            token: Hub token for private data sets.
+
+        Raises:
+            UserError: If anything in the sentences cannot be used, with file and line.
+        """
+        made = prepare_training_sentences(arguments, saved=saved, cache_dir=cache_dir, token=token)
         return cls(made.schema, made.splits, made.notes, made.split_indices, arguments)
 
     def training_texts(self) -> Iterator[str]:
