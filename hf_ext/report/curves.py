@@ -40,7 +40,7 @@ def draw_learning_curves(history: History, metrics: Sequence[str]) -> Picture:
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for draw, axes in zip(panels, rows, strict=True):
             draw(axes, history, {"scores": scores, "rates": rates})
-        _finish_steps(rows[-1])
+        _finish_steps(rows)
         return render(figure)
 
 
@@ -65,7 +65,7 @@ def draw_perplexity(history: History, loss: str = "loss") -> Picture:
         _set_scale(axes, [*trained.values, *evaluated.values])
         axes.set_title("Perplexity of masked words")
         axes.legend()
-        _finish_steps(axes)
+        _finish_steps([axes])
         return render(figure)
 
 
@@ -138,10 +138,11 @@ def _set_scale(axes: Axes, values: Sequence[float]) -> None:
         axes.set_yscale("log")
 
 
-def _finish_steps(axes: Axes) -> None:
+def _finish_steps(panels: Sequence[Axes]) -> None:
+    """Show all steps of all panels, which share their axis, and name it under the last one."""
     from matplotlib.ticker import MaxNLocator
 
-    last = axes.dataLim.x1 if np.isfinite(axes.dataLim.x1) else 1
-    axes.set_xlim(0, last * 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("optimizer steps")
+    ends = [axes.dataLim.x1 for axes in panels if np.isfinite(axes.dataLim.x1)]
+    panels[-1].set_xlim(0, max(ends, default=1) * 1.02)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].set_xlabel("optimizer steps")

@@ -10,9 +10,10 @@ from report.picture_checks import has_blank_edge, inches, same, share_of
 
 pytest.importorskip("matplotlib")
 
+from hf_ext.report import curves
 from hf_ext.report.curves import draw_learning_curves, draw_perplexity
 from hf_ext.report.history import History
-from hf_ext.report.house_style import house_style, save_picture
+from hf_ext.report.house_style import house_style, render, save_picture
 from hf_ext.report.reliability_diagram import draw_reliability
 
 
@@ -83,3 +84,14 @@ def test_a_picture_is_a_png_and_replaces_the_old_one_whole(tmp_path):
         assert (image.format, image.size) == ("PNG", (6, 4))
         assert np.asarray(image).max() == 9
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_axis_reaches_the_last_step_of_any_panel(monkeypatch):
+    seen = []
+    monkeypatch.setattr(curves, "render", lambda figure: seen.append(figure) or render(figure))
+    log = [{"step": step, "loss": 1.0, "learning_rate": 0.1} for step in (500, 1000)]
+    log += [{"step": step, "eval_loss": 1.0, "eval_f1": 0.5} for step in (435, 870, 1305)]
+    draw_learning_curves(History(log), ["f1"])
+    assert len(seen[0].axes) == 3
+    for axes in seen[0].axes:
+        assert axes.get_xlim() == (0, pytest.approx(1305 * 1.02))
