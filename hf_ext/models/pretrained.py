@@ -161,12 +161,19 @@ def compare_labels(
 def _check_place(name: str) -> None:
     """Answer what is certainly wrong at once; asking the Hub for it would take half a minute without a network."""
     if os.path.isdir(name):
-        if not os.path.isfile(os.path.join(name, "config.json")):
-            raise ValueError(f"{name!r} has no config.json, so it is not the folder of a saved model.")
+        _check_folder(name)
     elif os.path.isfile(name):
         raise ValueError(f"{name!r} is a file; a model is the folder that holds config.json.")
     elif name.startswith((".", "~", os.sep)) or name.count("/") > 1 or not name.strip():
         raise ValueError(f"{name!r} is not a folder here, and cannot be the name of a model on the Hub.")
+
+
+def _check_folder(name: str) -> None:
+    if os.path.isfile(os.path.join(name, "config.json")):
+        return
+    if os.path.isfile(os.path.join(name, "adapter_config.json")):
+        raise ValueError(f"{name!r} holds an adapter of LoRA alone; name the folder of its run, which holds the model.")
+    raise ValueError(f"{name!r} has no config.json, so it is not the folder of a saved model.")
 
 
 def _explain(name: str, error: Exception, *, what: str) -> str:

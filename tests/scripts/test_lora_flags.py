@@ -76,8 +76,9 @@ def test_a_stock_classifier_is_merged_and_peft_loads_its_adapter(classify, tmp_p
     assert "adapter" in read_json(out / "run.json")["files"]
 
 
-def test_every_other_method_works_beside_it(classify, tmp_path):
+def test_every_other_method_works_beside_it(classify, tmp_path, caplog):
     classify(*METHODS)
+    assert "does not compute without padding" not in caplog.text  # so it was packed
     out = tmp_path / "out"
     scores = read_json(out / "eval_all_checkpoints.json")
     log = read_json(out / "trainer_state.json")["log_history"]
@@ -124,23 +125,29 @@ def test_an_encoder_with_new_tokens_is_merged(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("quietly\nlibrary\n", encoding="utf-8")
     flags = ("--model_name_or_path", encoder, "--train_file", corpus, "--add_tokens", words, "--do_train", "--do_eval")
-    where = (
-        "--output_dir",
-        tmp_path / "out",
-        "--cache_dir",
-        tmp_path / "cache",
-        "--use_cpu",
-        "--write_report",
-        "false",
-    )
-    run_main(*flags, *where, *LORA, "--max_steps", "6", "--max_seq_length", "48", script="run_continue_pretrain.py")
-    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    flags += ("--cache_dir", tmp_path / "cache", "--use_cpu", "--write_report", "false", "--max_seq_length", "48")
+    flags += ("--max_steps", "6", "--save_strategy", "steps", "--save_steps", "3", *LORA)
+
+    def run(out, *more):
+        run_main(*flags, "--output_dir", tmp_path / out, *more, script="run_continue_pretrain.py")
+        return AutoModelForMaskedLM.from_pretrained(tmp_path / out)
+
+    model = run("out")
+    again = run("again", "--resume_from_checkpoint", tmp_path / "out" / "checkpoint-3").state_dict()
+    assert all(torch.equal(weight, again[name]) for name, weight in model.state_dict().items())
     assert type(model) is BertForMaskedLM
     table, decoder = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     assert table is decoder
-    loaded = BertForMaskedLM.from_pretrained(encoder).get_input_embeddings().weight
+    base = BertForMaskedLM.from_pretrained(encoder)
+    loaded = base.get_input_embeddings().weight.detach().clone()
     assert torch.equal(table[: len(loaded)], loaded)
     assert len(table) == len(loaded) + 2
+    base.resize_token_embeddings(len(table))
+    adapted = PeftModel.from_pretrained(base, str(tmp_path / "out" / "adapter")).eval()
+    ids = torch.arange(len(table) - 40, len(table)).unsqueeze(0)
+    with torch.no_grad():
+        found, expected = adapted(input_ids=ids).logits, model.eval()(input_ids=ids).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     kept = read_json(tmp_path / "out" / "adapter" / "adapter_config.json")
     assert kept["modules_to_save"] == ["cls.predictions.transform"]
     assert list(kept["trainable_token_indices"].values()) == [[len(loaded), len(loaded) + 1]]

@@ -14,6 +14,7 @@ from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_ext.errors import UserError
+from hf_ext.training.checkpoints.adapters import find_other_adapter
 from hf_ext.training.checkpoints.agreement import decide_together
 from hf_ext.training.checkpoints.disk import check_space, explain_no_room
 from hf_ext.training.checkpoints.fingerprint import find_changes, take_fingerprint
@@ -84,7 +85,8 @@ class CheckpointKeeper:
     def _compare(self, recovery: Recovery) -> None:
         folder = recovery.checkpoint
         assert folder is not None
-        changes = find_other_vocabularies(self.trainer, folder)
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model, keep_torch_compile=False)
+        changes = find_other_vocabularies(self.trainer, folder) + find_other_adapter(model, folder)
         if recovery.manifest is not None:
             changes += find_changes(recovery.manifest.fingerprint, self.fingerprint)
         if changes and getattr(self.trainer.args, "resume_changed_run", False):

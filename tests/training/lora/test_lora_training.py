@@ -19,6 +19,9 @@ from training_models import tiny_bert
 from transformers import BertForSequenceClassification
 
 import hf_ext
+from hf_ext.errors import UserError
+from hf_ext.models.checkpoint_arguments import CheckpointArguments
+from hf_ext.models.pretrained import load_config
 from hf_ext.training import ExtTrainer, ExtTrainingArguments
 from hf_ext.training.lora.merging import ADAPTER_FOLDER, merge_lora, unmerged
 
@@ -110,6 +113,13 @@ def test_a_model_without_an_adapter_is_left_alone(tmp_path):
     assert not (tmp_path / ADAPTER_FOLDER).exists()
 
 
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    run(folder, model=adapt(), max_steps=3, **SAVED)
+    return str(folder / "checkpoint-3")
+
+
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +151,42 @@ def test_the_best_checkpoint_is_loaded_at_the_end(tmp_path):
     found = get_peft_model_state_dict(trainer.model)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"lora_r": 3}, r"another adapter: .*lora_A.weight is \[2, 16\] there and \[3, 16\] here – resume with"),
+        ({"lora_target_modules": "query"}, r"lora_A.weight is \[2, 16\] there and missing here"),
+        ({"lora_alpha": 2.0}, r"--lora_alpha was 6.0 and is now 2.0 – .* --resume_changed_run goes on"),
+        ({"lora_r": None}, r"holds an adapter, and this run has none \(--lora_r\)"),
+    ],
+    ids=["rank", "layers", "scale", "without"],
+)
+def test_a_run_with_another_adapter_does_not_go_on(other, words, checkpoint, tmp_path):
+    with pytest.raises(UserError, match=words):
+        run(tmp_path, model=adapt(**other), resume=checkpoint, **SAVED)
+
+
+def test_a_run_with_an_adapter_does_not_go_on_from_one_without(tmp_path):
+    run(tmp_path / "whole", **SAVED)
+    with pytest.raises(UserError, match="holds no adapter, and this run has one"):
+        run(tmp_path / "cut", model=adapt(), resume=str(tmp_path / "whole" / "checkpoint-3"), **SAVED)
+
+
+def test_a_checkpoint_is_no_model_to_load(checkpoint):
+    with pytest.raises(ValueError, match="holds an adapter of LoRA alone; name the folder of its run"):
+        load_config(CheckpointArguments(model_name_or_path=checkpoint))
+
+
+@pytest.mark.parametrize("reentrant", [False, None])
+def test_activation_checkpointing_changes_nothing(reentrant, tmp_path):
+    more = {} if reentrant is None else {"gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
+    plain = run(tmp_path / "plain", model=adapt(lora_dropout=0.1), max_steps=2)
+    saving = run(tmp_path / "saving", model=adapt(lora_dropout=0.1), max_steps=2, gradient_checkpointing=True, **more)
+    expected = learning(plain.model)
+    for name, weight in learning(saving.model).items():
+        torch.testing.assert_close(weight, expected[name], atol=1e-6, rtol=1e-6)
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------
