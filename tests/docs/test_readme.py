@@ -281,3 +281,11 @@ def test_the_readme_names_the_targets_of_the_makefile():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_path_of_a_machine(page):
     assert not re.search(r"(?<![\w.])/(?:home|work|tmp|root|Users)/|\.\./shared", text_of(page))
+
+
+def test_pictures_are_small_and_have_a_text_for_who_cannot_see_them():
+    shown = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", text_of(ROOT / "README.md") + text_of(ROOT / "README.zh-CN.md"))
+    pictures = sorted((ROOT / "docs" / "images").glob("*.png"))
+    assert {ROOT / path for _, path in shown} == set(pictures)
+    assert all(len(text) > 10 for text, _ in shown)
+    assert all(path.stat().st_size < 120_000 for path in pictures)
