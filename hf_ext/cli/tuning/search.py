@@ -39,8 +39,8 @@ SEARCH_FLAGS = {
 def plan_search(command: CommandLine, argv: Sequence[str], args: ExtTrainingArguments) -> Search | None:
     """Read what is to be searched, and refuse what cannot be, before data and model are read.
 
-    The test rows are none of a search's business, and to go on with one is no matter of checkpoints: both flags are
-    taken out of the arguments.
+    The test rows and the Hub are none of a search's business, and to go on with one is no matter of checkpoints: these
+    flags are taken out of the arguments.
 
     Args:
         command: Which command it is.
@@ -60,7 +60,7 @@ def plan_search(command: CommandLine, argv: Sequence[str], args: ExtTrainingArgu
     _check_flags(args)
     search = Search(command, argv, args)
     search.check_folder()
-    args.do_predict, args.resume_from_checkpoint = False, None
+    args.do_predict, args.push_to_hub, args.resume_from_checkpoint = False, False, None
     return search
 
 
