@@ -14,6 +14,7 @@ from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 
 from hf_ext.errors import UserError
+from hf_ext.models.travelling import code_beside
 from hf_ext.training.hub_arguments import split_patterns
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def push(
     private: bool | None = None,
     **card: Any,
 ) -> Any:
-    """Save the model and upload what ``list_uploads`` allows, as ``Trainer.push_to_hub`` uploads the whole folder.
+    """Save the model, one of ours with its code, and upload what ``list_uploads`` allows of its folder.
 
     Args:
         trainer: Whose model it is.
@@ -90,7 +91,8 @@ def push(
         if trainer.hub_model_id is None:
             args.hub_private_repo = args.hub_private_repo if private is None else private
             trainer.init_hf_repo(token=token)
-        trainer.save_model(str(folder), _internal_call=True)
+        with code_beside(trainer.accelerator.unwrap_model(trainer.model)):
+            trainer.save_model(str(folder), _internal_call=True)
         if not trainer.is_world_process_zero():
             return None
         if card or not (folder / CARD).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,12 @@ from pathlib import Path
 import pytest
 import tagger_factories
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from model_factories import COLUMNS, batch, build, encoder_config, recurrent_config, task
 
 import hf_ext.models
-from hf_ext.models.configuration import ExtConfig
-from hf_ext.models.joint_classification import ExtForJointClassification
-from hf_ext.models.sequence_classification import ExtForSequenceClassification
-from hf_ext.models.token_classification import ExtForTokenClassification
+from hf_ext.models.travelling import AUTO_CLASSES
+from hf_ext.training import ExtTrainer, ExtTrainingArguments, hub
 
 ARRIVAL = """
 import sys
@@ -47,11 +47,7 @@ print("arrived")
 
 
 @pytest.mark.slow
-def test_saved_folder_loads_without_the_package_and_gives_equal_logits(tmp_path, monkeypatch):
-    monkeypatch.setattr(ExtConfig, "_auto_class", None)
-    monkeypatch.setattr(ExtForSequenceClassification, "_auto_class", None)
-    ExtConfig.register_for_auto_class()
-    ExtForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+def test_what_is_pushed_loads_without_the_package_and_gives_equal_logits(tmp_path, monkeypatch):
     cases = {
         "on_bert": (encoder_config("bert"), {"pooler": "attention", "fusion": "gated"}),
         "from_scratch": (recurrent_config(rnn="gru"), {"pooler": "textcnn", "ngram_sizes": "1,2", "ngram_buckets": 9}),
@@ -60,22 +56,14 @@ def test_saved_folder_loads_without_the_package_and_gives_equal_logits(tmp_path,
         model = build(config, task(columns=COLUMNS), **flags)
         if model.wide is not None:  # as after some training; a fresh table says nothing
             torch.nn.init.normal_(model.wide.table.weight)
-        inputs = batch(columns=COLUMNS)
-        model.save_pretrained(tmp_path / name)
-        save_answers(model, inputs, tmp_path / name)
-    arrive("AutoModelForSequenceClassification", tmp_path, cases)
+        push_into(tmp_path / name, model, monkeypatch)
+        save_answers(model, batch(columns=COLUMNS), tmp_path / name)
+    arrive(AUTO_CLASSES["ExtForSequenceClassification"], tmp_path, cases)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("joint", [False, True])
-def test_saved_tagger_loads_without_the_package_and_gives_equal_tags(joint, tmp_path, monkeypatch):
-    made = ExtForJointClassification if joint else ExtForTokenClassification
-    for known in (ExtConfig, ExtForTokenClassification, ExtForJointClassification):
-        monkeypatch.setattr(known, "_auto_class", None)
-    ExtConfig.register_for_auto_class()
-    # of two classes under one name the one that this process knows wins, so a joint model travels under its own
-    auto = "AutoModel" if joint else "AutoModelForTokenClassification"
-    made.register_for_auto_class(auto)
+def test_a_tagger_that_is_pushed_loads_without_the_package_and_gives_equal_tags(joint, tmp_path, monkeypatch):
     cases = {
         "on_bert": (encoder_config("bert"), {"decoder": "crf", "head_rnn": "lstm"}),
         "from_scratch": (recurrent_config(rnn="gru"), {"decoder": "crf", "character_encoder": "cnn", "pooler": "max"}),
@@ -83,11 +71,45 @@ def test_saved_tagger_loads_without_the_package_and_gives_equal_tags(joint, tmp_
     }
     for name, (config, flags) in cases.items():
         model = tagger_factories.build(config, joint=joint, **flags)
-        model.save_pretrained(tmp_path / name)
+        push_into(tmp_path / name, model, monkeypatch)
         save_answers(
             model, tagger_factories.batch(joint=joint, characters="character_encoder" in flags), tmp_path / name
         )
-    arrive(auto, tmp_path, cases)
+    arrive(AUTO_CLASSES["ExtForJointClassification" if joint else "ExtForTokenClassification"], tmp_path, cases)
+
+
+def test_every_model_of_ours_has_its_auto_class():
+    made = {name for name in hf_ext.models.__all__ if name.startswith("ExtFor")}
+    assert made == set(AUTO_CLASSES)
+
+
+def test_only_a_push_saves_code_beside_the_model(tmp_path, monkeypatch):
+    model = build(recurrent_config(), task())
+    push_into(tmp_path / "pushed", model, monkeypatch)
+    assert "auto_map" in (tmp_path / "pushed" / "config.json").read_text(encoding="utf-8")
+    assert (tmp_path / "pushed" / "sequence_classification.py").is_file()
+    model.save_pretrained(tmp_path / "saved")
+    assert {path.name for path in (tmp_path / "saved").iterdir()} == {"config.json", "model.safetensors"}
+    assert "auto_map" not in (tmp_path / "saved" / "config.json").read_text(encoding="utf-8")
+
+
+def push_into(folder, model, monkeypatch):
+    """Push a model as a run does, into a folder in place of the Hub: of the output folder what would leave it."""
+
+    def upload(self, *, folder_path, allow_patterns, **said):
+        present = [path.relative_to(folder_path).as_posix() for path in folder_path.rglob("*")]
+        for name in filter_repo_objects(present, allow_patterns=allow_patterns):
+            shutil.copy(folder_path / name, folder)
+
+    monkeypatch.setattr(hub.HfApi, "upload_folder", upload)
+    folder.mkdir()
+    output = folder.with_name(f"{folder.name}_output")
+    trainer = ExtTrainer(model, ExtTrainingArguments(output_dir=str(output), use_cpu=True, disable_tqdm=True))
+    trainer.hub_model_id = "me/model"
+    output.mkdir(exist_ok=True)
+    (output / "README.md").write_text("a card", encoding="utf-8")
+    hub.push(trainer)
+    model.eval()
 
 
 def save_answers(model, inputs, folder):
