@@ -77,9 +77,9 @@ class SourceArguments:
     max_eval_samples: int | None = field(default=None, metadata={"help": "Keep only the first n validation rows."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Keep only the first n test rows."})
     task_name: str | None = field(default=None, metadata={"help": "Accepted from older scripts; names the run only."})
-    fold: int | None = field(default=None, init=False)  # no flag: the fold that is left out, counted from 1
 
     def __post_init__(self) -> None:
+        self.fold: int | None = None  # no flag: the fold that a run leaves out, counted from 1
         refuse_empty_names(self)
         for name in ("validation_split", "test_split"):
             fraction = getattr(self, name)
