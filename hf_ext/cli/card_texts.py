@@ -68,7 +68,12 @@ def describe_settings(args: Any, extra: Mapping[str, str]) -> dict[str, str]:
         "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32",
         "seed": str(args.seed),
     }
-    named = {"loss": "loss", "adversarial": "adversarial training", "ema_decay": "average of the weights"}
+    named = {
+        "loss": "loss",
+        "adversarial": "adversarial training",
+        "ema_decay": "average of the weights",
+        "lora_r": "rank of LoRA",
+    }
     chosen = {words: getattr(args, name, None) for name, words in named.items()}
     return (
         settings | {words: str(value) for words, value in chosen.items() if value not in (None, "none")} | dict(extra)

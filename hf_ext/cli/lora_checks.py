@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hf_ext.errors import UserError
 from hf_ext.training.arguments import ExtTrainingArguments
 from hf_ext.training.lora.adapter import require_peft
+
+logger = logging.getLogger(__name__)
 
 WITHOUT = "leave it out, or train every weight without --lora_r"
 
@@ -21,7 +24,10 @@ def check_lora(args: ExtTrainingArguments, model_args: Any) -> None:
     Raises:
         UserError: For a model from scratch, a missing package, or a flag that needs what LoRA freezes.
     """
-    if args.lora_r is None or not args.do_train:
+    if args.lora_r is None:
+        return
+    if not args.do_train:
+        logger.warning("--lora_r does nothing without --do_train.")
         return
     require_peft()
     if model_args.model_name_or_path is None:

@@ -21,10 +21,13 @@ from transformers import (
     BertForSequenceClassification,
 )
 
+from hf_ext.cli.lora_checks import check_lora
 from hf_ext.errors import UserError
 from hf_ext.inference import Predictor
 from hf_ext.models import ExtForSequenceClassification
+from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.token_classification import ExtForTokenClassification
+from hf_ext.training import ExtTrainingArguments
 from hf_ext.training.lora import adapter
 
 LORA = ("--lora_r", "2", "--learning_rate", "1e-2", "--per_device_train_batch_size", "8")
@@ -74,6 +77,7 @@ def test_a_stock_classifier_is_merged_and_peft_loads_its_adapter(classify, tmp_p
     answers = Predictor.from_pretrained(str(out))(texts)
     assert [row["prediction"] for row in written[:8]] == [answer["prediction"] for answer in answers]
     assert "adapter" in read_json(out / "run.json")["files"]
+    assert "rank of LoRA" in (out / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_other_method_works_beside_it(classify, tmp_path, caplog):
@@ -177,6 +181,12 @@ def test_what_it_does_not_go_with_is_one_line(classify, flags, words):
 def test_a_model_from_scratch_has_nothing_to_adapt(tmp_path):
     with pytest.raises(UserError, match="--lora_r trains beside a pretrained encoder – name one"):
         run_main("--do_train", "--output_dir", tmp_path / "out", "--lora_r", "2")
+
+
+def test_without_training_it_does_nothing_and_says_so(caplog):
+    args = ExtTrainingArguments(output_dir="unused", use_cpu=True, lora_r=2)
+    check_lora(args, ModelArguments())
+    assert "--lora_r does nothing without --do_train" in caplog.text
 
 
 def test_a_missing_package_is_named_with_its_extra(classify, monkeypatch):

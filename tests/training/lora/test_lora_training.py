@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from average_cases import build_rows, run
 from family_models import ours, tagger
-from lora_cases import NO_DROPOUT, adapt, learning
+from forked_runs import in_two_processes
+from lora_cases import NO_DROPOUT, adapt, learning, main
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file
 from training_models import tiny_bert
 from transformers import BertForSequenceClassification
 
-import hf_ext
 from hf_ext.errors import UserError
 from hf_ext.models.checkpoint_arguments import CheckpointArguments
 from hf_ext.models.pretrained import load_config
@@ -209,12 +206,7 @@ def test_every_weight_that_learns_is_in_one_group_with_the_rate_of_its_layer(tmp
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", str(Path(__file__).with_name("lora_cases.py"))]
-    paths = [str(Path(hf_ext.__file__).parents[1]), str(Path(__file__).parents[1])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, str(tmp_path)], timeout=240, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert in_two_processes(lambda rank: main(tmp_path)) == [0, 0]
     found = load_file(tmp_path / "found")
     alone = run(tmp_path / "alone", model=adapt(tiny_bert(**NO_DROPOUT)), save_strategy="no")
     for name, weight in alone.model.named_parameters():
