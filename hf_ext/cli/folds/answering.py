@@ -31,6 +31,7 @@ class FoldAnswers:
     line: ClassVar[CommandLine]
     task = ""  # as the Hub calls it
     script = ""  # of the task
+    example: str | None = EXAMPLES[None]  # a text to try the models with; None where a text alone is not enough
 
     def __init__(self, model_args: Any, data_args: Any, args: ExtTrainingArguments, report: FoldReport) -> None:
         self.data_args, self.args, self.report = data_args, args, report
@@ -90,7 +91,7 @@ class FoldAnswers:
             self.judge(seen, fold_of, unseen)
         if test:
             self.predict(test, asked)
-        return self.report.finish(self.names(), task=self.task, script=self.script, example=EXAMPLES[None])
+        return self.report.finish(self.names(), task=self.task, script=self.script, example=self.example)
 
     def names(self) -> Sequence[str]:
         """Name what the models can answer."""

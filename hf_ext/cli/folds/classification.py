@@ -48,6 +48,9 @@ class RowFolds(FoldAnswers):
         self.kind = self.schema.labels.problem_type
         report.metrics = MAIN_METRICS[self.kind]
         self.rule = DecisionRule()
+        text = self.schema.text
+        if text.pair_column or text.columns_as_text or self.schema.columns:
+            self.example = None
 
     @classmethod
     def check(cls, args: Any, data_args: Any) -> None:

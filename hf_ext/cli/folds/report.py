@@ -64,14 +64,16 @@ class FoldReport:
         self.single[split] = list(single)
         self._write(split, self.results[split])
 
-    def finish(self, labels: Sequence[str], *, task: str, script: str, example: str) -> dict[str, dict[str, float]]:
+    def finish(
+        self, labels: Sequence[str], *, task: str, script: str, example: str | None
+    ) -> dict[str, dict[str, float]]:
         """Write card and record, and print the table.
 
         Args:
             labels: What the models can answer.
             task: As the Hub calls it.
             script: The name of the script of the task.
-            example: A text to try the models with.
+            example: A text to try the models with; None where a text alone is not enough.
         """
         self.clock.seconds[ANSWER] = self.clock.total - sum(self.clock.seconds.values())
         cost = cost_figures(self.clock, {})
@@ -96,7 +98,7 @@ class FoldReport:
             rows: list[list[Any]] = [[TITLES[split].partition(":")[0], *known]]
             rows += [[fold.name, *(m[name] for name in known)] for fold, m in zip(self.folds, single, strict=True)]
             for suffix, title in (("_mean", "mean"), ("_std", "standard deviation"), ("", "all together")):
-                rows.append([title, *(self.results[split][f"{split}_{name}{suffix}"] for name in known)])
+                rows.append([title, *(self.results[split].get(f"{split}_{name}{suffix}", "-") for name in known)])
             tables[TITLES[split]] = rows
         return tables
 
@@ -109,7 +111,7 @@ class FoldReport:
         write_atomically(path, json.dumps(kept | dict(figures), indent=4, sort_keys=True))
         write_atomically(self.folder / f"{split}_results.json", json.dumps(dict(figures), indent=4, sort_keys=True))
 
-    def _write_card(self, labels: Sequence[str], *, task: str, script: str, example: str) -> Path:
+    def _write_card(self, labels: Sequence[str], *, task: str, script: str, example: str | None) -> Path:
         name = folder_name(self.folder, self.args.hub_model_id)
         figures = {
             TITLES[split]: {key.removeprefix(f"{split}_"): value for key, value in found.items()}
@@ -126,7 +128,7 @@ class FoldReport:
             tables={title: CardTable(["", *rows[0][1:]], rows[1:]) for title, rows in self.tables().items()},
             settings=describe_settings(self.args, {"folds": str(len(self.folds))}),
             limits=describe_limits(figures),
-            usage=show_predictor(task, name, example),
+            usage="" if example is None else show_predictor(task, name, example),
             command=show_script(script, name),
         )
         return write_atomically(self.folder / CARD_FILE, str(card))
