@@ -92,9 +92,6 @@ class Search:
         self.command, self.args, self.parser = command, args, command.parser()
         given = self.parser.read_given(argv)
         self.given = {name: value for name, value in given.items() if name not in SEARCH_FLAGS}
-        if self.given.get("num_folds"):
-            fix = "search first, then cut folds with best.yaml"
-            raise UserError("--tune judges by one set of validation rows, not by --num_folds", fix=fix)
         self.space = read_space(Path(str(args.tune)), self.parser, self.given)
         self.output = Path(args.output_dir or ".")
         self.folder = self.output / FOLDER
