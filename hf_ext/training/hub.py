@@ -11,7 +11,9 @@ from typing import Any
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 from transformers import Trainer
+from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.trainer_utils import HubStrategy
+from transformers.utils import CONFIG_NAME
 
 from hf_ext.errors import UserError
 from hf_ext.models.travelling import code_beside
@@ -20,7 +22,6 @@ from hf_ext.training.hub_arguments import split_patterns
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
-CODE = "*.py"  # of a model that brings its own
 MODEL = (
     *("config.json", "generation_config.json", "model.safetensors", "model-*.safetensors"),
     *("model.safetensors.index.json", "adapter_config.json", "adapter_model.safetensors"),
@@ -48,8 +49,8 @@ def list_uploads(folder: Path, *, more: str | None = None) -> list[str]:
     Returns:
         Paths within the folder, sorted.
     """
-    patterns = [CARD, *MODEL, *TOKENIZER, *RESULTS, *([CODE] if _brings_code(folder) else [])]
-    wanted = {path for pattern in patterns for path in folder.glob(pattern)}
+    patterns = (CARD, *MODEL, *TOKENIZER, *RESULTS)
+    wanted = {path for pattern in patterns for path in folder.glob(pattern)} | _find_code(folder)
     for pattern in split_patterns(more):
         found = set(folder.glob(pattern))
         if not found:
@@ -123,8 +124,17 @@ def postpone_push(trainer: Trainer) -> None:
         logger.warning("The model is uploaded at the end, not with each checkpoint (hub_strategy).")
 
 
-def _brings_code(folder: Path) -> bool:
+def _find_code(folder: Path) -> set[Path]:
+    """Find the modules that ``auto_map`` names, and those that they import of the same folder; no other script."""
     try:
-        return "auto_map" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+        auto_map = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))["auto_map"]
+    except (OSError, ValueError, KeyError):
+        return set()
+    named = {
+        str(name).partition(".")[0]
+        for value in auto_map.values()
+        for name in (value if isinstance(value, list) else [value])
+    }
+    modules = {folder / f"{name}.py" for name in named}  # "user/repository--module" is code that lies elsewhere
+    modules = {path for path in modules if path.is_file()}
+    return modules.union(*(map(Path, get_relative_import_files(path)) for path in modules))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import hub_server
 import pytest
 import transformers.utils.hub
@@ -74,8 +76,12 @@ def test_more_files_are_named_and_a_name_without_a_file_is_told(folder, caplog):
 
 
 def test_code_belongs_to_a_model_that_brings_its_own(folder):
-    (folder / "config.json").write_text('{"auto_map": {"AutoModel": "own.Own"}}', encoding="utf-8")
-    assert set(list_uploads(folder)) == PUBLIC | {"own.py"}
+    auto_map = {"AutoModel": "own.Own", "AutoConfig": "else/where--other.Config", "AutoTokenizer": ["own.Slow", None]}
+    (folder / "config.json").write_text(json.dumps({"auto_map": auto_map}), encoding="utf-8")
+    (folder / "own.py").write_text("from .layers import Layer\n", encoding="utf-8")
+    (folder / "layers.py").write_text("from .own import Own\n", encoding="utf-8")
+    (folder / "my_notes.py").write_text("SECRET = 1\n", encoding="utf-8")
+    assert set(list_uploads(folder)) == PUBLIC | {"own.py", "layers.py"}
 
 
 @pytest.mark.parametrize("pattern", ["../secret.txt", "/etc/passwd", "a/../../b"])
