@@ -5,7 +5,7 @@ at the end, or counted batch by batch. Each measurement is a process of its own,
 
     python benchmarks/evaluation.py                    # a tagger, and a classifier of 77 labels
     python benchmarks/evaluation.py --task tagger      # one of them
-    python benchmarks/evaluation.py --small            # a sixteenth of the rows
+    python benchmarks/evaluation.py --small            # a sixteenth of the rows, once
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def main() -> None:
     """Read the flags, measure, print Markdown, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=list(TASKS), help="one of them; all if unset")
-    parser.add_argument("--small", action="store_true", help="a sixteenth of the rows")
+    parser.add_argument("--small", action="store_true", help="a sixteenth of the rows, once")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", help="JSON file")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
@@ -246,7 +246,7 @@ def main() -> None:
     results, tables = {}, []
     for name in [args.task] if args.task else TASKS:
         sizes = [size // 16 if args.small else size for size in TASKS[name].sizes]
-        results[name] = measure(name, sizes, args.repetitions)
+        results[name] = measure(name, sizes, 1 if args.small else args.repetitions)
         tables.append(tabulate(TASKS[name], results[name], sizes))
         print_tables(tables[-1:])
     write_json(args.output, {"batch": BATCH, "medians": results}, tables=tables)

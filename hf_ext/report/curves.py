@@ -40,7 +40,7 @@ def draw_learning_curves(history: History, metrics: Sequence[str]) -> Picture:
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for draw, axes in zip(panels, rows, strict=True):
             draw(axes, history, {"scores": scores, "rates": rates})
-        _finish_steps(rows)
+        _finish_steps(list(rows))
         return render(figure)
 
 
