@@ -7,10 +7,13 @@ import os
 import signal
 import socket
 import time
+import traceback
 
+import torch
 from accelerate.state import AcceleratorState
 
 PATIENCE = 60  # seconds that one process may outlive the other
+LONGEST = 900  # seconds that both may take
 
 
 def in_child(work) -> int:
@@ -19,29 +22,38 @@ def in_child(work) -> int:
 
 
 def in_two_processes(work) -> list[int]:
-    """Run ``work(rank)`` in two processes of one group; when one has failed, end the other as a launcher does."""
+    """Run ``work(rank)`` in two processes of one group; when one has failed, end the other as a launcher does.
+
+    They begin with what is imported here already, which a launcher's processes take many seconds to read.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
 
     def begin(rank):
-        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank))
+        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+        torch.set_num_threads(1)  # threads of the parent are not there any more
         AcceleratorState._reset_state(reset_partial_state=True)
         work(rank)
 
     children = {_fork(lambda rank=rank: begin(rank)): rank for rank in (0, 1)}
     statuses = [0, 0]
-    deadline = math.inf
+    deadline = time.monotonic() + LONGEST
     while children:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child in children:
             statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
-            deadline = time.monotonic() + PATIENCE if status else deadline
+            deadline = min(deadline, time.monotonic() + PATIENCE if status else math.inf)
         elif time.monotonic() > deadline:
             for left in children:
                 os.kill(left, signal.SIGKILL)
         time.sleep(0.02)
     return statuses
+
+
+def succeed_in_two_processes(work, *args) -> None:
+    """Run ``work(*args)`` in each of two processes of one group; both must end well."""
+    assert in_two_processes(lambda rank: work(*args)) == [0, 0]
 
 
 def _fork(work) -> int:
@@ -53,6 +65,8 @@ def _fork(work) -> int:
             status = 0
         except SystemExit as error:
             status = int(error.code or 0)
+        except BaseException:
+            traceback.print_exc()  # what pytest shows beside a test that has failed
         finally:
             os._exit(status)
     return child

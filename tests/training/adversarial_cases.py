@@ -1,12 +1,10 @@
-"""The gradient of one attacked optimizer step through a trainer; run by torchrun with a file name for 2 processes.
+"""The gradient of one attacked optimizer step through a trainer; ``main`` runs in two processes.
 
-``python tests/training/adversarial_cases.py --table`` prints how far each is from the reference, as Markdown.
+``PYTHONPATH=tests python tests/training/adversarial_cases.py --table`` prints the distance of each from the reference.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +21,7 @@ from adversarial_reference import (
     reference_gradient,
     relative_error,
 )
+from forked_runs import succeed_in_two_processes
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, TrainerCallback
 
@@ -132,14 +131,9 @@ def every_case():
     return [(head, arm, steps) for head in HEADS for arm in (*METHODS, *SNIPPETS) for steps in ACCUMULATIONS]
 
 
-def two_process_gradients(path, script=__file__):
-    """Run this file, or another one, under torchrun and give what its first process found, by case."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", script, str(path)]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+def two_process_gradients(path, compute=None):
+    """Compute every case of this file, or of another one, on two processes; give what the first one found, by case."""
+    succeed_in_two_processes(compute or main, path)
     found = {}
     for name, value in load_file(path).items():
         head, arm, steps, parameter = name.split("/")

@@ -1,8 +1,7 @@
-"""Runs whose weights are averaged, over steps or over checkpoints; run by torchrun with a folder for 2 processes."""
+"""Runs whose weights are averaged, over steps or over checkpoints; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
@@ -81,7 +80,3 @@ def main(folder):
     save_file(trainer.model.state_dict(), folder / f"last-{rank}.safetensors")
     trainer.accelerator.wait_for_everyone()
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

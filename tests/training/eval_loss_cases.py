@@ -1,9 +1,8 @@
-"""Evaluations for the tests of the exact loss; run by torchrun with a file name for 2 processes."""
+"""Evaluations for the tests of the exact loss; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -128,7 +127,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         Path(path).write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

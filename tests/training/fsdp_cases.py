@@ -1,8 +1,7 @@
-"""Attacked training with sharded parameters (FSDP2) on 2 gloo processes; run by torchrun with a file name."""
+"""Attacked training with sharded parameters (FSDP2); ``main`` runs in two processes."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 
 import torch
@@ -73,7 +72,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         save_file(found, path)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

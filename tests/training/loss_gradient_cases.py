@@ -1,4 +1,4 @@
-"""The gradient of one optimizer step for every loss and R-Drop; run by torchrun with a file name for 2 processes.
+"""The gradient of one optimizer step for every loss and R-Drop; ``main`` runs in two processes.
 
 Every case sees the same eight rows in one optimizer step, cut into micro-batches in different ways, in float64. Tokens,
 rows and single labels of -100 lie unevenly in them. The reference is one pass over all rows without any trainer.
@@ -6,7 +6,6 @@ rows and single labels of -100 lie unevenly in them. The reference is one pass o
 
 from __future__ import annotations
 
-import sys
 import tempfile
 
 import torch
@@ -185,7 +184,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         save_file(found, path)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -1,11 +1,10 @@
-"""The gradient of one optimizer step, for the loss-scale tests; run by torchrun with a file name for 2 processes.
+"""The gradient of one optimizer step, for the loss-scale tests; ``main`` runs in two processes.
 
 Every case sees the same eight rows in one optimizer step, cut into micro-batches in different ways, in float64.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 
 import torch
@@ -138,7 +137,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         save_file(found, path)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

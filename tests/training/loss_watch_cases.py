@@ -1,9 +1,8 @@
-"""A training of which one row is bad, for the tests of the loss watch; run by torchrun with an output folder."""
+"""A training of which one row is bad, for the tests of the loss watch; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import torch
@@ -68,7 +67,3 @@ def main(folder):
         outcome = f"{error.rows} {error.alone} {all(p.isfinite().all() for p in model.parameters())} {error}"
     Path(folder, f"outcome-{rank}.txt").write_text(outcome)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

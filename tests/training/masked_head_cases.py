@@ -1,4 +1,4 @@
-"""Steps and evaluations of masked language models; run by torchrun with a file name for 2 processes.
+"""Steps and evaluations of masked language models; ``main`` runs in two processes.
 
 Every case sees the same eight rows in one optimizer step, cut into micro-batches in different ways, in float64.
 """
@@ -135,7 +135,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         save_file(found, path)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

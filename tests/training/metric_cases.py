@@ -1,9 +1,8 @@
-"""Classifiers evaluated and predicted with by each process; run by torchrun with a file name for 2 processes."""
+"""Classifiers evaluated and predicted with by each process; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -139,7 +138,3 @@ def main(path):
     if torch.distributed.get_rank() == 0:
         Path(path).write_text(json.dumps(found), encoding="utf-8")
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -1,11 +1,9 @@
-"""Resume with learning-rate groups on 2 processes; run by torchrun with a folder."""
+"""Resume with learning-rate groups; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -59,7 +57,3 @@ def main(folder):
         (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
     dist.barrier()  # neither leaves while the other still writes
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

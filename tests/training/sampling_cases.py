@@ -1,10 +1,9 @@
-"""Balanced draws seen by each process, uninterrupted and resumed; run by torchrun with a folder for 2 processes."""
+"""Balanced draws seen by each process, uninterrupted and resumed; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -58,7 +57,3 @@ def main(folder):
         found["resumed"][step], found["equal"][step] = resumed, torch.equal(weights, others)
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

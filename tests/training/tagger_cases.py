@@ -1,4 +1,4 @@
-"""Optimizer steps and evaluations of taggers through the trainer; run by torchrun with a file name for 2 processes.
+"""Optimizer steps and evaluations of taggers through the trainer; ``main`` runs in two processes.
 
 ``python tests/training/tagger_cases.py --table`` prints how far each is from the objective, sentence by sentence.
 """
@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from forked_runs import succeed_in_two_processes
 from loss_gradient_cases import mean_divergence
 from loss_scale_cases import CatchGradient
 from tagger_models import HEADS, IGNORED, Objective, build_model, build_rows, collate
@@ -148,12 +147,7 @@ def relative_error(found, expected):
 
 def on_two_processes(path):
     """Run this file under torchrun and give what its first process found."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", __file__, str(path)]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(main, path)
     return json.loads(Path(path).read_text())
 
 

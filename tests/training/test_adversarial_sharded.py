@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory):
-    return cases.two_process_gradients(tmp_path_factory.mktemp("sharded") / "found.safetensors", fsdp_cases.__file__)
+    return cases.two_process_gradients(tmp_path_factory.mktemp("sharded") / "found.safetensors", fsdp_cases.main)
 
 
 @pytest.mark.parametrize(("head", "method", "steps"), fsdp_cases.CASES)

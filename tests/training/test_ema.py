@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import average_cases as cases
@@ -14,6 +11,7 @@ import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 from average_cases import DECAY, RecordWeights, average_by_hand, copy_of, run
+from forked_runs import succeed_in_two_processes
 from safetensors.torch import load_file
 from torch import nn
 from training_models import tiny_bert
@@ -332,12 +330,7 @@ def test_plain_arguments_average_nothing(tmp_path):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("averages")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(folder)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, folder)
     return folder
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import eval_loss_cases as cases
 import numpy as np
 import pytest
 import torch
+from forked_runs import succeed_in_two_processes
 from torch import nn
 from training_models import tiny_bert
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
@@ -39,12 +36,7 @@ def test_the_loss_is_the_mean_over_all_items_for_every_batch_size(task, count):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("losses") / "found.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(path)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, path)
     return json.loads(path.read_text())
 
 

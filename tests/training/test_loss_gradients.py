@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 
 import loss_gradient_cases as cases
 import pytest
+from forked_runs import succeed_in_two_processes
 from loss_scale_cases import ratio_and_error
 from safetensors.torch import load_file
 
@@ -27,12 +24,7 @@ def test_gradient_is_that_of_the_formula_over_the_whole_batch(name, head, steps)
 @pytest.fixture(scope="module")
 def two_process_gradients(tmp_path_factory):
     path = tmp_path_factory.mktemp("gradients") / "found.safetensors"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(path)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, path)
     return load_file(path)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import datasets
 import loss_watch_cases as cases
 import pytest
 import torch
+from forked_runs import succeed_in_two_processes
 from torch.utils.data import IterableDataset
 from training_models import tiny_bert
 from transformers import TrainerCallback, TrainingArguments
@@ -260,12 +257,7 @@ def test_an_empty_window_has_no_loss():
 
 @pytest.mark.slow
 def test_all_processes_stop_together_when_one_has_the_bad_row(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(tmp_path)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, str(tmp_path))
     first, second = ((tmp_path / f"outcome-{rank}.txt").read_text() for rank in (0, 1))
     assert first == second
     assert first.startswith("[6, 7] [6] True the training loss is nan at step 2;")

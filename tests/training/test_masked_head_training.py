@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 import masked_head_cases as cases
 import pytest
 import torch
+from forked_runs import succeed_in_two_processes
 from loss_scale_cases import ratio_and_error
 from masked_models import MODELS
 from safetensors.torch import load_file
@@ -58,12 +55,7 @@ def test_an_attack_on_part_of_the_rows_leaves_positions_of_the_whole_batch_out(t
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("masked") / "found.safetensors"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(path)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, path)
     return load_file(path)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import metric_cases as cases
 import numpy as np
 import pytest
 import torch
+from forked_runs import succeed_in_two_processes
 from transformers import EvalPrediction, Trainer
 from transformers.trainer_pt_utils import EvalLoopContainer
 
@@ -37,13 +34,7 @@ def test_one_process_gives_the_figures_of_scikit_learn(task, count):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("metrics") / "found.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(path)]
-    root = Path(cases.__file__).parents[2]
-    paths = os.pathsep.join([str(root), str(root / "tests")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, path)
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import rate_group_cases as cases
 import torch
 from family_models import lora, ours, stock, tagger
+from forked_runs import succeed_in_two_processes
 from torch import nn
 from training_models import tiny_bert
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
 from hf_ext.errors import UserError
-from hf_ext.training import ExtTrainer, ExtTrainingArguments
+from hf_ext.training import ExtTrainer
 from hf_ext.training.checkpoints.manifest import MANIFEST
 from hf_ext.training.optimization.group_record import PARAMETER_GROUPS_JSON, GroupRecord, first_difference
 
@@ -324,12 +321,7 @@ def test_first_differences_that_a_run_hardly_gives():
 
 @pytest.mark.slow
 def test_two_processes_resume_bitwise_and_refuse_other_groups(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(tmp_path)]
-    root = Path(inspect.getfile(ExtTrainingArguments)).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, tmp_path)
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["equal"] == [True, True]
     assert all("the learning rate of group 'head' was 0.007 and is now 0.5" in error for error in found["errors"])

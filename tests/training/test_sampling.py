@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 import sampling_cases as cases
 import torch
+from forked_runs import succeed_in_two_processes
 from training_models import tiny_bert
 from transformers import Trainer, TrainingArguments
 
@@ -82,12 +79,7 @@ def test_a_run_draws_anew_each_epoch_and_a_resumed_run_is_bitwise_the_uninterrup
 
 @pytest.mark.slow
 def test_two_processes_share_the_draws_and_resume_bitwise(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(tmp_path)]
-    root = Path(cases.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, tmp_path)
     for rank in (0, 1):
         found = json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8"))
         assert found["seen"] == expected_batches(cases.LAST_STEP, 2, rank)

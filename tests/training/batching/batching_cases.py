@@ -1,10 +1,9 @@
-"""Rows of many lengths, trained on and predicted by each process; run by torchrun with a folder for 2 processes."""
+"""Rows of many lengths, trained on and predicted by each process; ``main`` runs in two processes."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +145,3 @@ def main(folder):
         for name, values in gradients.items():
             save_file(values, folder / f"{name}.safetensors")
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import batching_cases as cases
 import datasets
 import pytest
 import torch
+from forked_runs import succeed_in_two_processes
 from loss_scale_cases import ratio_and_error
 from safetensors.torch import load_file
 from transformers import TrainingArguments
@@ -127,13 +124,7 @@ def test_the_gradient_of_a_window_is_that_of_the_mean_over_its_rows(tmp_path, he
 
 @pytest.mark.slow
 def test_two_processes_train_resume_and_predict_as_one(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    command = [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", cases.__file__, str(tmp_path)]
-    root = Path(cases.__file__).parents[3]
-    paths = os.pathsep.join([str(root), str(root / "tests" / "training")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed_in_two_processes(cases.main, tmp_path)
     found = [json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
     for name in cases.STRATEGIES:
         one, two = (process[name]["seen"] for process in found)
