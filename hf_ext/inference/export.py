@@ -157,7 +157,6 @@ def _write_and_compare(graph: ExportedGraph, path: Path, batches: Sequence[Batch
 
 
 def _export(graph: ExportedGraph, batch: Batch) -> Any:
-    torch.compiler.reset()  # what an earlier export has left makes the sizes of this one fixed
     every = torch.export.Dim.DYNAMIC
     free = {"category_ids": 1, "numeric_values": 1}  # these have as many columns as the schema
     axes = tuple(dict.fromkeys(range(free.get(name, value.dim())), every) for name, value in batch.items())
