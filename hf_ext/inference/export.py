@@ -177,7 +177,7 @@ def _export(graph: ExportedGraph, batch: Batch) -> Any:
     except Exception as error:  # the exporter raises many kinds; all mean that it cannot follow this model
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         name = type(graph.model).__name__
-        raise UserError(f"{name} cannot be exported ({reason})", fix="use the Predictor, or try a new process") from error
+        raise UserError(f"{name} cannot be exported ({reason})", fix="use the Predictor, or a new process") from error
 
 
 if __name__ == "__main__":
