@@ -160,19 +160,24 @@ def test_the_readme_has_commands_to_train_better():
 @pytest.mark.parametrize("command", better_commands())
 def test_the_command_runs_on_a_few_rows(command, tmp_path, tiny_bert, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    example, *flags = shlex.split(command)
+    example, *flags = (str(ROOT / word) if (ROOT / word).is_file() else word for word in shlex.split(command))
     names = ["train", "validation", "test"]
+    if "--tune" in flags:
+        flags += ["--tune_trials", "2"]
     if "demo" not in example:
         names.remove("validation")  # held out from the training rows
         flags += ["--model_name_or_path", tiny_bert, "--max_seq_length", "24"]
     files = {name: write_csv(tmp_path / f"{name}.csv", review_rows(40, offset=100 * len(name))) for name in names}
     run_main(
-        ROOT / example,
+        example,
         *flags,
         *(word for name, path in files.items() for word in (f"--{name}_file", path)),
         *("--text_column_names", "text", "--label_column_name", "label", "--num_train_epochs", "1", "--use_cpu"),
         *("--disable_tqdm", "true", "--cache_dir", tmp_path / "cache", "--output_dir", tmp_path / "out"),
     )
+    if "--tune" in flags:
+        assert (tmp_path / "out" / "best.yaml").is_file()
+        return
     results = read_json(tmp_path / "out" / "all_results.json")
-    assert results["train_loss"] > 0
     assert "predict_f1_weighted" in results
+    assert results["eval_f1_weighted_std"] >= 0 if "--num_folds" in flags else results["train_loss"] > 0
