@@ -67,17 +67,7 @@ class TaggingOutcome(Outcome[TaggingData]):
             output = trainer.predict(unlabelled, metric_key_prefix="report")
         merged = data.merge("validation", unlabelled, output.predictions)
         if trainer.is_world_process_zero():
-            paths = write_entity_reports(
-                self.folder,
-                schema=data.schema,
-                words=data.words("validation"),
-                gold=data.tags("validation"),
-                predicted=name_tags(data, merged),
-                tag_probabilities=merged.tag_probabilities,
-                chain_probabilities=merged.chain_probabilities,
-                spans=data.spans("validation"),
-                ids=data.ids("validation"),
-            )
+            paths = report_sentences(self.folder, data, merged, "validation")
             self.files |= {path.name: path for path in paths}
 
     def _describe(self, trainer: Trainer, data: TaggingData, folder: str) -> TaskFacts:
@@ -131,6 +121,32 @@ def score_sentences(
         known_labels = _choose([label if words else None for label, words in labels], rows)
         metrics |= score_sentence_labels(known_labels, chosen, right)
     return metrics
+
+
+def report_sentences(
+    folder: Path, data: TaggingData, merged: MergedTags, split: str, rows: Sequence[int] | None = None
+) -> list[Path]:
+    """Write the scores of each type and the errors, see ``write_entity_reports``; give the files.
+
+    Args:
+        folder: Where they go.
+        data: With the sentences.
+        merged: What was predicted, one entry for each of ``rows``.
+        split: Of the sentences.
+        rows: Which of them; all if missing.
+    """
+    rows = range(len(merged.tags)) if rows is None else rows
+    return write_entity_reports(
+        folder,
+        schema=data.schema,
+        words=_choose(data.words(split), rows),
+        gold=_choose(data.tags(split), rows),
+        predicted=name_tags(data, merged),
+        tag_probabilities=merged.tag_probabilities,
+        chain_probabilities=merged.chain_probabilities,
+        spans=_choose(data.spans(split), rows),
+        ids=_choose(data.ids(split), rows),
+    )
 
 
 def write_sentences(folder: Path, data: TaggingData, merged: MergedTags) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +27,6 @@ from hf_ext.inference.predictor import CHUNK
 from hf_ext.inference.row_classifier import RowClassifier
 from hf_ext.models.arguments import ModelArguments
 from hf_ext.models.schema import REGRESSION, TaskSchema
-
-logger = logging.getLogger(__name__)
 
 OUT_OF_FOLD = ("out_of_fold_predictions.csv", "out_of_fold_predictions.jsonl")
 

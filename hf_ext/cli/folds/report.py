@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,6 @@ from hf_ext.errors import UserError
 from hf_ext.evaluation.reports import summary_table, write_atomically
 from hf_ext.report.model_card import CARD_FILE, CardTable, ModelCard
 from hf_ext.report.run_record import RUN_FILE
-
-logger = logging.getLogger(__name__)
 
 Metrics = Mapping[str, float]
 EVAL, PREDICT = "eval", "predict"

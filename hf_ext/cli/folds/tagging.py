@@ -11,9 +11,8 @@ from hf_ext.cli.command_lines import TAGGING
 from hf_ext.cli.folds.answering import FoldAnswers
 from hf_ext.cli.folds.report import EVAL, PREDICT, FoldReport
 from hf_ext.cli.tagger_building import check_choosing, load_saved_schema, use_demo_data
-from hf_ext.cli.tagging_outcome import JOINT_METRICS, MAIN_METRICS, name_tags, score_sentences, write_sentences
+from hf_ext.cli.tagging_outcome import JOINT_METRICS, MAIN_METRICS, report_sentences, score_sentences, write_sentences
 from hf_ext.data.tagging import MergedTags, TaggingData
-from hf_ext.evaluation.tag_reports import write_entity_reports
 from hf_ext.inference.answer_file import AnswerFile
 from hf_ext.inference.predictor import CHUNK
 from hf_ext.inference.sentence_ensemble import TagScores, decode_mean, score_tags
@@ -100,17 +99,7 @@ class SentenceFolds(FoldAnswers):
                 fold, i = places[row]
                 file.write(ids[row], {"fold": fold}, unseen[fold][2][i])
         self.report.files[OUT_OF_FOLD] = path
-        written = write_entity_reports(
-            self.report.folder,
-            schema=data.schema,
-            words=[data.words("test")[row] for row in rows],
-            gold=[data.tags("test")[row] for row in rows],
-            predicted=name_tags(data, merged),
-            tag_probabilities=merged.tag_probabilities,
-            chain_probabilities=merged.chain_probabilities,
-            spans=[data.spans("test")[row] for row in rows],
-            ids=[ids[row] for row in rows],
-        )
+        written = report_sentences(self.report.folder, data, merged, "test", rows)
         self.report.files |= {path.name: path for path in written}
 
     def predict(self, data: TaggingData, asked: list[TagScores]) -> None:
