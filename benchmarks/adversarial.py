@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from interleave import interleave, ratios, write_json
+from interleave import calm_clock, interleave, ratios, write_json
 from tables import Table, print_tables
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
@@ -146,7 +146,7 @@ def measure(size: str, rows: int, tokens: int, repetitions: int) -> dict[str, An
     """Measure time, extra memory and waits of all arms on one model and one shape of batch."""
     with tempfile.TemporaryDirectory() as folder:
         steps = build_steps(size, rows, tokens, folder)
-        seconds = interleave(steps, repetitions=repetitions, warmup=2)
+        seconds = interleave(steps, repetitions=repetitions, warmup=1, clock=calm_clock())
         peaks = {arm: peak_bytes(step) for arm, step in steps.items()}
         waits = {arm: count_waits(step) for arm, step in steps.items()}
     unit = rows * tokens * SIZES[size]["hidden_size"] * 4  # one B x T x H tensor of float32

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from interleave import interleave, ratios, write_json
+from interleave import calm_clock, interleave, ratios, write_json
 from tables import Table, print_tables
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchcrf import CRF
@@ -83,7 +83,7 @@ def build_arms(rows: int, words: int, tags: int, *, blocks: bool) -> tuple[Arms,
 
 def measure(arms: Arms, repetitions: int) -> dict[str, dict[str, float]]:
     """Time the arms in turns and count what each one does."""
-    seconds = interleave(arms, repetitions=repetitions, warmup=2)
+    seconds = interleave(arms, repetitions=repetitions, warmup=2, clock=calm_clock())
     compared, table = ratios(seconds, baseline="torchcrf"), {}
     for name, arm in arms.items():
         with CountOperations() as counted:

@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
 from tables import Table
 
+Name = TypeVar("Name")
+
 
 def interleave(
-    arms: Mapping[str, Callable[[], object]],
+    arms: Mapping[Name, Callable[[], object]],
     repetitions: int = 30,
     warmup: int = 3,
     *,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
+) -> dict[Name, list[float]]:
     """Run every arm once a repetition and note its seconds; each repetition begins with another arm.
 
     Args:
@@ -38,7 +40,7 @@ def interleave(
         Name to ``repetitions`` seconds; the i-th figures of all arms were taken beside one another.
     """
     names = list(arms)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[Name, list[float]] = {name: [] for name in names}
     for repetition in range(-warmup, repetitions):
         first = repetition % len(names)
         for name in names[first:] + names[:first]:

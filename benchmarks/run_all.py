@@ -25,16 +25,16 @@ MOST_SECONDS = 1200  # for one benchmark
 
 # name of the script -> its flags in make bench; without them a script takes its long version
 BENCHMARKS: dict[str, tuple[str, ...]] = {
-    "start": ("--repetitions", "3"),
+    "start": ("--repetitions", "2"),
     "optimizer_groups": ("--repetitions", "20"),
     "crf": ("--repetitions", "7"),
     "masking": ("--repetitions", "15"),
     "evaluation": ("--repetitions", "1"),
     "preprocessing": ("--rows", "2000", "--repetitions", "2"),
     "collation": ("--repetitions", "7"),
-    "loading": ("--rows", "500", "--steps", "15", "--repetitions", "1"),
+    "loading": ("--rows", "500", "--steps", "8", "--repetitions", "1"),
     "pretraining": ("--repetitions", "2"),
-    "padding": ("--repetitions", "2"),
+    "padding": ("--repetitions", "3"),
     "adversarial": ("--small", "--repetitions", "5"),
     "tokenizer_training": ("--small", "--kinds", "wordpiece,bpe,unigram"),
 }

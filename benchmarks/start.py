@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     arms: dict[str, Callable[[], object]] = {
         "official": partial(run, "-c", OFFICIAL),
         "python alone": partial(run, "-c", ""),
+        "hf-ext, help": partial(run, "-m", "hf_ext", "--help"),
         **{f"classification, {name}": partial(run, "run_classification.py", *words) for name, words in CASES.items()},
         "ner, help": partial(run, "run_ner.py", "--help"),
         "pretraining, help": partial(run, "run_continue_pretrain.py", "--help"),
