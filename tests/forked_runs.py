@@ -22,7 +22,12 @@ def in_child(work) -> int:
 
 
 def in_two_processes(work) -> list[int]:
-    """Run ``work(rank)`` in two processes of one group; when one has failed, end the other as a launcher does.
+    """Run ``work(rank)`` in two processes of one group, see ``in_processes``; give their exit statuses."""
+    return in_processes(work, 2)
+
+
+def in_processes(work, number: int) -> list[int]:
+    """Run ``work(rank)`` in processes of one group; when one has failed, end the others as a launcher does.
 
     They begin with what is imported here already, which a launcher's processes take many seconds to read.
     """
@@ -31,13 +36,12 @@ def in_two_processes(work) -> list[int]:
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
 
     def begin(rank):
-        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
-        torch.set_num_threads(1)  # threads of the parent are not there any more
-        AcceleratorState._reset_state(reset_partial_state=True)
+        os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank))
+        os.environ.update(WORLD_SIZE=str(number), LOCAL_WORLD_SIZE=str(number))
         work(rank)
 
-    children = {_fork(lambda rank=rank: begin(rank)): rank for rank in (0, 1)}
-    statuses = [0, 0]
+    children = {_fork(lambda rank=rank: begin(rank)): rank for rank in range(number)}
+    statuses = [0] * number
     deadline = time.monotonic() + LONGEST
     while children:
         child, status = os.waitpid(-1, os.WNOHANG)
@@ -61,6 +65,8 @@ def _fork(work) -> int:
     if child == 0:
         status = 1
         try:
+            torch.set_num_threads(1)  # threads of the parent are not there any more
+            AcceleratorState._reset_state(reset_partial_state=True)
             work()
             status = 0
         except SystemExit as error:

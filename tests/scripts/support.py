@@ -5,10 +5,16 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import logging
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import datasets
+from forked_runs import in_child, in_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "run_classification.py"
@@ -42,7 +48,10 @@ def run_main(*argv: str, script: str = SCRIPT) -> dict:
 def run_script(
     *argv: str, cwd: Path, processes: int = 0, timeout: int = 240, script: str = SCRIPT
 ) -> subprocess.CompletedProcess:
-    """Start the script as a user would, with ``torchrun`` when processes are asked for, under a timeout."""
+    """Start the script as a user would, with ``torchrun`` when processes are asked for, under a timeout.
+
+    When: the start itself is what is tested; ``fork_script`` does without the seconds in which torch is imported.
+    """
     launcher = [sys.executable]
     if processes:
         launcher += ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--master_port=0"]
@@ -63,3 +72,31 @@ def run_script(
         text=True,
         check=False,
     )
+
+
+def fork_script(*argv: str, cwd: Path, processes: int = 1, script: str = SCRIPT) -> subprocess.CompletedProcess:
+    """Run a script with its command line in a forked process, or in several that form a group.
+
+    They begin with what is imported here already. A status other than 0 is that of one that failed.
+    """
+    importlib.import_module(script.removesuffix(".py"))
+
+    def run(rank: int = 0) -> None:
+        os.chdir(cwd)
+        os.environ["HF_DATASETS_CACHE"] = datasets.config.HF_DATASETS_CACHE = str(cwd / "cache")
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            os.dup2(os.open(said / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
+            setattr(sys, name, open(number, "w", buffering=1, encoding="utf-8", closefd=False))  # noqa: SIM115
+        for logger in (logging.getLogger(), logging.getLogger("transformers"), logging.getLogger("datasets")):
+            # pytest's own handlers keep what is logged for themselves
+            logger.handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+            for handler in logger.handlers:
+                handler.setStream(sys.stderr)
+        sys.argv = [script, *map(str, argv)]
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder)
+        statuses = in_processes(run, processes) if processes > 1 else [in_child(run)]
+        out, err = ((said / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+    return subprocess.CompletedProcess([script, *argv], max(statuses, key=abs), out, err)

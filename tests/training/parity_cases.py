@@ -1,4 +1,4 @@
-"""One optimizer step and many evaluations of four tasks; run by torchrun with a folder for several processes.
+"""One optimizer step and many evaluations of four tasks, on one process or on several of a group.
 
 A step is over the same eight rows however many processes and micro-batches share them; lengths and labels are uneven.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -197,7 +196,3 @@ def main(folder):
                 found["looks"][f"{name}/{count}/{size}"] = look(name, count, size)
     Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

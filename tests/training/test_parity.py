@@ -6,7 +6,8 @@ from functools import cache
 
 import parity_cases as cases
 import pytest
-from scripts.support import read_json, run_script
+from forked_runs import in_processes
+from scripts.support import read_json
 
 GRADIENT, LOSS = 1e-10, 1e-9  # relative, in float64
 true_loss = cache(cases.true_loss)
@@ -14,19 +15,18 @@ look_alone = cache(cases.look)
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    """What each process found, launched once for each number of processes."""
+def computed(tmp_path_factory):
+    """What each process found, computed once for each number of processes."""
     found = {}
 
-    def launch(processes):
+    def compute(processes):
         if processes not in found:
             folder = tmp_path_factory.mktemp(f"on{processes}")
-            done = run_script(folder, cwd=folder, processes=processes, script=cases.__file__, timeout=900)
-            assert done.returncode == 0, done.stderr[-3000:]
+            assert in_processes(lambda rank: cases.main(folder), processes) == [0] * processes
             found[processes] = [read_json(folder / f"{rank}.json") for rank in range(processes)]
         return found[processes]
 
-    return launch
+    return compute
 
 
 def expect(found, name, count):
@@ -62,8 +62,8 @@ SEVERAL = [2, pytest.param(4, marks=pytest.mark.stress)]
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", SEVERAL)
 @pytest.mark.parametrize("name", cases.TASKS)
-def test_several_processes_have_the_gradient_of_all_rows_at_once(launched, processes, name):
-    for found in launched(processes):
+def test_several_processes_have_the_gradient_of_all_rows_at_once(computed, processes, name):
+    for found in computed(processes):
         for steps in cases.ACCUMULATION[processes]:
             assert found["errors"][f"{name}/{steps}"] <= GRADIENT
 
@@ -73,7 +73,7 @@ def test_several_processes_have_the_gradient_of_all_rows_at_once(launched, proce
 @pytest.mark.parametrize("processes", SEVERAL)
 @pytest.mark.parametrize("name", cases.TASKS)
 @pytest.mark.parametrize("count", cases.COUNTS)
-def test_several_processes_evaluate_what_one_does(launched, processes, name, count):
-    for found in launched(processes):
+def test_several_processes_evaluate_what_one_does(computed, processes, name, count):
+    for found in computed(processes):
         for size in cases.BATCH_SIZES:
             expect(found["looks"][f"{name}/{count}/{size}"], name, count)

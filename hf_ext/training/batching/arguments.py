@@ -25,8 +25,8 @@ class BatchingArguments:
     tokens_per_batch: int | None = field(
         default=None,
         metadata={
-            "help": "budget: most tokens of a micro-batch on one device, padding included; unset is "
-            "per_device_train_batch_size times the mean length."
+            "help": "budget: most tokens of a micro-batch on one device, padding included; unset is as "
+            "many as keep the number of steps that per_device_train_batch_size gives."
         },
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from hf_ext.training.batching.grouping import LengthGroupedRows
 from hf_ext.training.batching.lengths import measure_rows, read_lengths
 from hf_ext.training.batching.padding_free import pack_or_group
 from hf_ext.training.batching.row_order import EpochOrder, ShuffledRows, tell_epochs
-from hf_ext.training.batching.token_budget import TokenBudgetBatches
+from hf_ext.training.batching.token_budget import TokenBudgetBatches, choose_budget
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ def build_length_sampler(trainer: Trainer, strategy: str, dataset: Any, order: E
 
 
 def _settle_budget(given: int | None, lengths: NDArray[np.int64], rows: int) -> int:
-    tokens = given if given is not None else math.ceil(rows * lengths.mean())
+    tokens = given if given is not None else choose_budget(lengths, rows)
     longer = int((lengths > tokens).sum())
     if longer:
         logger.warning(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +64,7 @@ class TokenBudgetBatches(BatchRebalanceSampler):
         self.epoch = 0
         falling = np.sort(self.row_lengths)[::-1]
         self.bands = cut_bands(falling, tokens)
-        batches = sum(-(-(band.end - band.begin) // band.rows) for band in self.bands)
-        self._batches = -(-batches // processes)  # on each process
+        self._batches = -(-count_batches(self.bands) // processes)  # on each process
         self.real_share = falling.sum() / max(sum((end - begin) * falling[begin] for begin, end, _ in self.bands), 1)
 
     def set_epoch(self, epoch: int) -> None:
@@ -111,6 +111,34 @@ def cut_bands(lengths: NDArray[np.int64], tokens: int) -> list[Band]:
         bands.append(Band(begin, end, rows))
         begin = end
     return bands
+
+
+def count_batches(bands: Sequence[Band]) -> int:
+    """Count the batches that bands are cut into; the last of a band may be smaller."""
+    return sum(-(-(band.end - band.begin) // band.rows) for band in bands)
+
+
+def choose_budget(lengths: NDArray[np.int64], rows: int) -> int:
+    """Choose a budget that keeps the number of optimizer steps.
+
+    Args:
+        lengths: Tokens of each row, shape ``(rows,)``; at least one.
+        rows: How many a batch has without a budget.
+
+    Returns:
+        Tokens, at least those of ``rows`` rows of mean length, that make no more batches than ``rows`` at a time; a
+        token fewer makes more.
+    """
+    falling = np.sort(np.maximum(lengths, 1))[::-1]
+    most = -(-len(falling) // rows)
+    low, high = math.ceil(rows * falling.mean()), rows * int(falling[0])  # the latter holds any ``rows`` of them
+    while low < high:
+        middle = (low + high) // 2
+        if count_batches(cut_bands(falling, middle)) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    return high
 
 
 def even_out(batches: list[NDArray[np.int64]], number: int) -> list[NDArray[np.int64]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_length_grouping import title_lengths
 
-from hf_ext.training.batching.token_budget import TokenBudgetBatches, cut_bands, even_out
+from hf_ext.training.batching.token_budget import TokenBudgetBatches, choose_budget, cut_bands, even_out
 
 
 def review_lengths(rows, seed=0):
@@ -96,6 +96,22 @@ def test_the_largest_batches_are_halved_and_single_rows_repeated():
     assert sorted(np.concatenate(parts)) == list(range(7))
     repeated = even_out([np.array([0]), np.array([1]), np.array([2])], 5)
     assert [batch.tolist() for batch in repeated] == [[0], [1], [2], [0], [1]]
+
+
+@pytest.mark.parametrize("rows", [1, 8, 32])
+@pytest.mark.parametrize("make", [title_lengths, review_lengths])
+def test_a_budget_that_is_chosen_keeps_the_number_of_batches(make, rows):
+    lengths = make(3000)
+    tokens = choose_budget(lengths, rows)
+    (batches,) = batches_of(lengths, tokens=tokens)
+    assert len(batches) <= -(-3000 // rows)
+    (more,) = batches_of(lengths, tokens=tokens - 1)
+    assert len(more) > 3000 / rows or tokens == np.ceil(rows * lengths.mean())
+    assert rows == 1 or len(batches) > 0.95 * 3000 / rows
+
+
+def test_rows_of_one_length_get_the_tokens_of_the_batch_size():
+    assert choose_budget(np.full(100, 7), 8) == 56
 
 
 def test_no_rows_give_no_batches():
