@@ -4,7 +4,7 @@ Loading: steps of a BERT through the loader of ``ExtTrainer``, by the number of 
 the time in which training waits for its batch, the first one aside; on a GPU that is how long it stands idle for. On a
 CPU workers compete with the model for the cores, and there is no memory to pin, which speeds up copies to a GPU.
 
-Growth: titles are prepared and trained on for an epoch, in memory and streamed, each size in a process of its own; the
+Growth: titles are prepared and trained on for an epoch, in memory and streamed, each size in a forked process; the
 encoder is tiny, so that data cost the most. Linear is a throughput that stays as it is, flat a memory that does. Times
 are those of the processor; memory is how far its peak rises over what was resident before.
 
@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -130,13 +129,12 @@ def train_here(rows: int, *, streaming: bool) -> Figures:
 
 
 def measure_growth(sizes: Sequence[int]) -> dict[str, dict[int, Figures]]:
-    """Train on each size, in memory and streamed, each in a process of its own."""
+    """Train on each size, in memory and streamed, each in a forked process, which begins with what is imported."""
     found: dict[str, dict[int, Figures]] = {mode: {} for mode in MODES}
     for size in sizes:
-        for mode in MODES:
-            command = [sys.executable, __file__, "--mode", mode, "--rows", str(size)]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found[mode][size] = json.loads(answer.splitlines()[-1])
+        for mode, streaming in MODES.items():
+            with multiprocessing.get_context("fork").Pool(1) as alone:
+                found[mode][size] = alone.apply(train_here, (size,), {"streaming": streaming})
     return found
 
 
@@ -173,15 +171,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", help="JSON file")
-    parser.add_argument("--mode", choices=list(MODES), help=argparse.SUPPRESS)  # one measurement in this process
     args = parser.parse_args()
     datasets.disable_progress_bars()
-    if args.mode:
-        print(json.dumps(train_here(args.rows, streaming=MODES[args.mode])))
-        return
     first, times = (250, (1, 4)) if args.small else (args.rows, (1, 4, 16))
+    growth = measure_growth([first * factor for factor in times])  # first, while this process has made nothing yet
     workers = measure_workers(steps=5 if args.small else args.steps, repetitions=1 if args.small else args.repetitions)
-    growth = measure_growth([first * factor for factor in times])
     tables = make_tables(workers, growth)
     print_tables(tables)
     write_json(args.output, {"workers": workers, "growth": growth}, tables=tables)

@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "crf": ("--repetitions", "7"),
     "masking": ("--repetitions", "15"),
     "evaluation": ("--repetitions", "1"),
-    "preprocessing": ("--rows", "2000", "--repetitions", "2"),
+    "preprocessing": ("--rows", "2000", "--repetitions", "5"),
     "collation": ("--repetitions", "7"),
     "loading": ("--rows", "500", "--steps", "8", "--repetitions", "1"),
     "pretraining": ("--repetitions", "2"),
