@@ -195,9 +195,7 @@ def compare(arms: dict[str, Arm], texts: Texts, model: Any, *, small: bool, repe
     real, padding = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arm in arms.items():
-            own = copy.deepcopy(
-                model
-            )  # weights of its own in all arms, since those of packed encoders cannot be shared
+            own = copy.deepcopy(model) if arm.strategy == "pack" else model  # its encoder stays packed
             batch = min(texts.batch, 4) if arm.length == LONGEST else texts.batch  # every row costs the same
             trainer = build_trainer(arm, rows, own, batch=batch, folder=folder)
             loader = trainer.get_eval_dataloader() if evaluates else trainer.get_train_dataloader()
