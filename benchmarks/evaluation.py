@@ -11,7 +11,6 @@ at the end, or counted batch by batch. Each measurement is a forked process, so 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import statistics
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from interleave import write_json
+from interleave import run_alone, write_json
 from tables import Table, print_tables
 from transformers import EvalPrediction
 from transformers.trainer_pt_utils import EvalLoopContainer
@@ -219,9 +218,7 @@ def measure(name: str, sizes: Sequence[int], repetitions: int) -> dict[str, Figu
         for size in sizes:
             first = repetition % len(arms)
             for arm in arms[first:] + arms[:first]:
-                with multiprocessing.get_context("fork").Pool(1) as alone:
-                    found = alone.apply(measure_here, (name, arm, size))
-                runs.setdefault(f"{arm}, {size}", []).append(found)
+                runs.setdefault(f"{arm}, {size}", []).append(run_alone(measure_here, name, arm, size))
     medians = {
         key: {column: statistics.median(row[column] for row in rows) for column in rows[0]}
         for key, rows in runs.items()

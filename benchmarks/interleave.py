@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -18,6 +19,7 @@ import transformers
 from tables import Table
 
 Name = TypeVar("Name")
+Result = TypeVar("Result")
 
 
 def interleave(
@@ -53,6 +55,15 @@ def interleave(
 def calm_clock() -> Callable[[], float]:
     """Give the clock that other programs disturb least: the processor's time, but the wall's with an accelerator."""
     return time.perf_counter if torch.cuda.is_available() else time.process_time
+
+
+def run_alone(function: Callable[..., Result], *args: Any) -> Result:
+    """Call a function in a forked process, so that its peak of memory is its own; what is imported is there already.
+
+    When: this process has made nothing yet; for a function of a module.
+    """
+    with multiprocessing.get_context("fork").Pool(1) as alone:
+        return alone.apply(function, args)
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], *, baseline: str) -> dict[str, float]:

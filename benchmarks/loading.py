@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from typing import Any
 import datasets
 import torch
 from collation import store_rows
-from interleave import write_json
+from interleave import run_alone, write_json
 from padding import VOCABULARY
 from preprocessing import CHARACTERS, load, make_rows
 from tables import Table, print_tables
@@ -105,7 +104,7 @@ def measure_workers(*, steps: int, repetitions: int) -> dict[str, Figures]:
     }
 
 
-def train_here(rows: int, *, streaming: bool) -> Figures:
+def train_here(rows: int, streaming: bool) -> Figures:
     """Prepare and train on some rows in this process; a few are worked through before."""
     tokenizer = build_tokenizer(["".join(map(chr, CHARACTERS))], level="character", min_count=1)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,12 +128,11 @@ def train_here(rows: int, *, streaming: bool) -> Figures:
 
 
 def measure_growth(sizes: Sequence[int]) -> dict[str, dict[int, Figures]]:
-    """Train on each size, in memory and streamed, each in a forked process, which begins with what is imported."""
+    """Train on each size, in memory and streamed, each in a forked process."""
     found: dict[str, dict[int, Figures]] = {mode: {} for mode in MODES}
     for size in sizes:
         for mode, streaming in MODES.items():
-            with multiprocessing.get_context("fork").Pool(1) as alone:
-                found[mode][size] = alone.apply(train_here, (size,), {"streaming": streaming})
+            found[mode][size] = run_alone(train_here, size, streaming)
     return found
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -182,6 +181,14 @@ def choose_batches(loader: DataLoader, lengths: NDArray[np.int64], number: int) 
     return chosen, sum(map(size, batches)) / lengths.sum()
 
 
+def take_turns(passes: dict[str, list[Callable[[], None]]], repetitions: int) -> dict[str, list[float]]:
+    """Time one part of each arm after the other; give the seconds of all parts of an arm, for each repetition."""
+    most = max(map(len, passes.values()))
+    parts = {(name, i): passes[name][i] for i in range(most) for name in passes if i < len(passes[name])}
+    seconds = interleave(parts, repetitions, warmup=0, clock=calm_clock())
+    return {name: np.sum([seconds[name, i] for i in range(len(passes[name]))], axis=0).tolist() for name in passes}
+
+
 def compare(arms: dict[str, Arm], texts: Texts, model: Any, *, small: bool, repetitions: int) -> dict[str, Any]:
     """Time the arms in turn.
 
@@ -209,12 +216,8 @@ def compare(arms: dict[str, Arm], texts: Texts, model: Any, *, small: bool, repe
                 padding[name] = 1.0
             passes[name] = (prepare_evaluation if evaluates else prepare_training)(trainer, batches)
         passes[OFFICIAL][0]()  # what the first call of all costs
-        turns = itertools.zip_longest(*([(name, part) for part in parts] for name, parts in passes.items()))
-        numbered = dict(enumerate(turn for turn in itertools.chain(*turns) if turn is not None))
-        seconds = interleave({i: part for i, (_, part) in numbered.items()}, repetitions, 0, clock=calm_clock())
-    by_token = {name: np.zeros(repetitions) for name in arms}
-    for i, (name, _) in numbered.items():
-        by_token[name] += np.array(seconds[i]) / real[name]
+        seconds = take_turns(passes, repetitions)
+    by_token = {name: [value / real[name] for value in values] for name, values in seconds.items()}
     over = {base: ratios(by_token, baseline=base) for base in (WIDEST, OFFICIAL, BY_CHANCE)}
     return {
         name: {
