@@ -13,12 +13,12 @@ import torch
 from accelerate.state import AcceleratorState
 
 PATIENCE = 60  # seconds that one process may outlive the other
-LONGEST = 900  # seconds that both may take
+LONGEST = 900  # seconds that they may take
 
 
 def in_child(work) -> int:
     """Run something in a forked process; give its exit status, negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(_fork(work), 0)[1])
+    return _wait([_fork(work)])[0]
 
 
 def in_two_processes(work) -> list[int]:
@@ -40,24 +40,30 @@ def in_processes(work, number: int) -> list[int]:
         os.environ.update(WORLD_SIZE=str(number), LOCAL_WORLD_SIZE=str(number))
         work(rank)
 
-    children = {_fork(lambda rank=rank: begin(rank)): rank for rank in range(number)}
-    statuses = [0] * number
-    deadline = time.monotonic() + LONGEST
-    while children:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child in children:
-            statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
-            deadline = min(deadline, time.monotonic() + PATIENCE if status else math.inf)
-        elif time.monotonic() > deadline:
-            for left in children:
-                os.kill(left, signal.SIGKILL)
-        time.sleep(0.02)
-    return statuses
+    return _wait([_fork(lambda rank=rank: begin(rank)) for rank in range(number)])
 
 
 def succeed_in_two_processes(work, *args) -> None:
     """Run ``work(*args)`` in each of two processes of one group; both must end well."""
     assert in_two_processes(lambda rank: work(*args)) == [0, 0]
+
+
+def _wait(children: list[int]) -> list[int]:
+    """Wait for processes, but not for ever, and not long for those whose companion has failed; give their statuses."""
+    found: dict[int, int] = {}
+    deadline = time.monotonic() + LONGEST
+    while len(found) < len(children):
+        for child in children:
+            if child in found:
+                continue
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                found[child] = os.waitstatus_to_exitcode(status)
+                deadline = min(deadline, time.monotonic() + PATIENCE if status else math.inf)
+            elif time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+        time.sleep(0.02)
+    return [found[child] for child in children]
 
 
 def _fork(work) -> int:
