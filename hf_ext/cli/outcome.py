@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ class RunData(Protocol):
 Data = TypeVar("Data", bound=RunData)
 
 
-class Outcome(Generic[Data]):
+class Outcome(ABC, Generic[Data]):
     """The last step of a script: train, evaluate, predict, and write what each of them gives.
 
     A script takes the subclass of its task, which adds ``predict``.
@@ -137,17 +138,17 @@ class Outcome(Generic[Data]):
         """Name the metric that a model is judged by where nothing else is asked for, without prefix."""
         return self._main_metrics(data)[0]
 
+    @abstractmethod
     def _count(self, data: Data, split: str) -> int | None:
         """Count the rows of a split; None where nobody knows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _inspect(self, data: Data) -> DataReport:
         """Look at the data for what is worth telling."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _main_metrics(self, data: Data) -> Sequence[str]:
         """Name the metrics of the table, without prefix; a split shows if it has the first one."""
-        raise NotImplementedError
 
     def _figures(self, trainer: Trainer, data: Data, split: str, metrics: dict[str, float]) -> dict[str, Any]:
         """Give what the task says of a split (``train`` or ``eval``) beside its metrics."""
@@ -160,6 +161,7 @@ class Outcome(Generic[Data]):
         """Draw the pictures of the run."""
         pictures.draw_training(self._main_metrics(data))
 
+    @abstractmethod
     def _describe(self, trainer: Trainer, data: Data, folder: str) -> TaskFacts:
         """Say what the model card needs to know of the task.
 
@@ -168,7 +170,6 @@ class Outcome(Generic[Data]):
             data: Of the run.
             folder: The model as a reader of the card would name it.
         """
-        raise NotImplementedError
 
     def _explain(self, trainer: Trainer, data: Data, run: RunFacts) -> None:
         """Draw the pictures, write the model card of a training, and record the run."""

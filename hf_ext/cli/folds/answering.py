@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from hf_ext.inference.folds import find_folds
 from hf_ext.training.arguments import ExtTrainingArguments
 
 
-class FoldAnswers:
+class FoldAnswers(ABC):
     """The models of all folds, loaded one after the other; a task takes the subclass of its own.
 
     Args:
@@ -38,6 +39,7 @@ class FoldAnswers:
         self.places = {"cache_dir": model_args.cache_dir, "token": model_args.token}
 
     @classmethod
+    @abstractmethod
     def check(cls, args: ExtTrainingArguments, data_args: Any) -> None:
         """Refuse what the task cannot do, and take the demo data where none is named.
 
@@ -93,30 +95,31 @@ class FoldAnswers:
             self.predict(test, asked)
         return self.report.finish(self.names(), task=self.task, script=self.script, example=self.example)
 
+    @abstractmethod
     def names(self) -> Sequence[str]:
         """Name what the models can answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_training_rows(self) -> Any:
         """Read all training rows as test rows, in input order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_test_rows(self) -> Any:
         """Read the test rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count(self, data: Any) -> int:
         """Count the test rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ask_unseen(self, model: Any, data: Any, rows: Sequence[int]) -> Any:
         """Let a model answer some of the test rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ask(self, model: Any, data: Any) -> Any:
         """Let a model say of all test rows what is to be put together."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, data: Any, fold_of: dict[int, int], unseen: dict[int, Any]) -> None:
         """Write and score the answers for the training rows, each by the model of its fold.
 
@@ -125,8 +128,8 @@ class FoldAnswers:
             fold_of: The fold of each row that one has held out.
             unseen: What ``ask_unseen`` gave, by fold.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, data: Any, asked: list[Any]) -> None:
         """Write and score what all models together say of the test rows.
 
@@ -134,7 +137,6 @@ class FoldAnswers:
             data: The test rows.
             asked: What ``ask`` gave, a model each.
         """
-        raise NotImplementedError
 
     def _find_folds(self, data: Any) -> dict[int, int]:
         rows, source, folds = self.count(data), data.splits["test"].source, self.report.folds

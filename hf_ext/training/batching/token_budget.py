@@ -126,8 +126,8 @@ def choose_budget(lengths: NDArray[np.int64], rows: int) -> int:
         rows: How many a batch has without a budget.
 
     Returns:
-        Tokens, at least those of ``rows`` rows of mean length, that make no more batches than ``rows`` at a time; a
-        token fewer makes more.
+        The tokens of ``rows`` rows of mean length; if these make more batches than ``rows`` at a time would, so many
+        more that a token fewer still does.
     """
     falling = np.sort(np.maximum(lengths, 1))[::-1]
     most = -(-len(falling) // rows)
